@@ -1,0 +1,53 @@
+"""What the operator and the runtime agree on, spelled once.
+
+The operator writes a `ServeDocument` into the pod, the runtime reads it; the runtime writes a
+`Failure` when it cannot serve, the operator reads that. Neither imports the other; both import
+this package, and it imports nothing but pydantic.
+"""
+
+from modelfleet_contract.base import Shared
+from modelfleet_contract.batching import Batching
+from modelfleet_contract.document import (
+    DOCUMENT_ENV,
+    HTTP_PORT,
+    HTTP_PORT_NAME,
+    LIVE_PATH,
+    METRICS_PATH,
+    MODELS_FOLDER,
+    READY_PATH,
+    ServeDocument,
+)
+from modelfleet_contract.duration import Duration, format_duration, parse_duration
+from modelfleet_contract.failure import Failure, FailureReason
+from modelfleet_contract.model import (
+    DIGEST_PATTERN,
+    FETCHED_SCHEMES,
+    URI_PATTERN,
+    ModelFormat,
+    ModelSource,
+    Scheme,
+)
+
+__all__ = [
+    "DIGEST_PATTERN",
+    "DOCUMENT_ENV",
+    "FETCHED_SCHEMES",
+    "HTTP_PORT",
+    "HTTP_PORT_NAME",
+    "LIVE_PATH",
+    "METRICS_PATH",
+    "MODELS_FOLDER",
+    "READY_PATH",
+    "URI_PATTERN",
+    "Batching",
+    "Duration",
+    "Failure",
+    "FailureReason",
+    "ModelFormat",
+    "ModelSource",
+    "Scheme",
+    "ServeDocument",
+    "Shared",
+    "format_duration",
+    "parse_duration",
+]
