@@ -1,0 +1,1 @@
+"""The operator: turns each ModelDeployment into running revisions behind one address."""

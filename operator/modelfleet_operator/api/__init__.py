@@ -1,0 +1,1 @@
+"""The resource as people write it and read it: spec, status, reasons, labels, and the CRD."""

@@ -1,0 +1,41 @@
+"""What the API and everything that the operator makes is called."""
+
+from typing import Final
+
+GROUP: Final = "modelfleet.dev"
+VERSION: Final = "v1alpha1"
+KIND: Final = "ModelDeployment"
+PLURAL: Final = "modeldeployments"
+SINGULAR: Final = "modeldeployment"
+SHORT_NAME: Final = "mdep"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+MANAGER: Final = "modelfleet"
+"""Field manager of every server-side apply, and the value of `app.kubernetes.io/managed-by`."""
+
+DEPLOYMENT: Final = f"{GROUP}/deployment"
+VARIANT: Final = f"{GROUP}/variant"
+REVISION: Final = f"{GROUP}/revision"
+ROLE: Final = f"{GROUP}/role"
+"""Tells the stable Service (`address`) from a revision's own (`revision`)."""
+
+DEFAULT_VARIANT: Final = "default"
+"""The variant's name where the resource names none."""
+
+CONTAINER: Final = "model"
+"""The container that serves, in every pod."""
+FETCH_CONTAINER: Final = "fetch"
+"""The init container that copies the model from its address, where it has to be copied."""
+
+LONGEST_NAME: Final = 52
+"""A revision is called NAME-HASH with ten characters after the dash, and names a Service (63)."""
+
+
+def owned_by(deployment: str) -> str:
+    """The label selector that finds every child of one ModelDeployment."""
+    return f"{DEPLOYMENT}={deployment}"
+
+
+def every_child() -> str:
+    """The label selector that finds the children of all ModelDeployments."""
+    return f"app.kubernetes.io/managed-by={MANAGER}"

@@ -1,0 +1,107 @@
+"""The status of a ModelDeployment: what the operator found and did, enough to act on."""
+
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from modelfleet_contract import Shared
+from modelfleet_operator.api.reasons import Reason
+
+
+class ConditionType(StrEnum):
+    """The conditions, in the order in which they are shown."""
+
+    READY = "Ready"
+    """What is asked for is served: the wanted revision takes all traffic with every pod ready."""
+    AVAILABLE = "Available"
+    """Requests to the address are answered, by whichever revision."""
+    PROGRESSING = "Progressing"
+    """A change is on its way."""
+    SCHEDULED = "Scheduled"
+    """Every pod that should run has a node."""
+    STABLE_HEALTHY = "StableHealthy"
+    """The revision that serves has all its pods ready."""
+
+
+class Truth(StrEnum):
+    """A condition's status."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Told(Shared):
+    """Base of what is read back from the cluster: a field of a later version is no error."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Condition(Told):
+    """One thing that is true, false or unknown, and why."""
+
+    type: ConditionType
+    status: Truth
+    reason: Reason
+    message: str = Field(default="", max_length=32768)
+    observed_generation: int | None = None
+    last_transition_time: str | None = None
+
+
+class RevisionStatus(Told):
+    """One revision that exists."""
+
+    name: str
+    """The name of its Deployment, headless Service and ControllerRevision."""
+    number: int
+    """1 for the first, one more for each later one."""
+    version: str | None = None
+    """The label that people gave it (model.version)."""
+    uri: str = ""
+    digest: str | None = None
+    replicas: int = 0
+    """Pods that exist."""
+    ready_replicas: int = 0
+
+
+class VariantStatus(Told):
+    """One arm of the deployment, with its revisions."""
+
+    name: str
+    stable: str | None = None
+    """The revision that serves; absent until the first one is ready."""
+    candidate: str | None = None
+    """The revision that is about to take over; absent when none is."""
+    ready_replicas: int = 0
+    revisions: tuple[RevisionStatus, ...] = ()
+
+
+class Status(Told):
+    """What the operator found and did."""
+
+    observed_generation: int | None = None
+    """The generation of the spec that this status speaks of."""
+    url: str | None = None
+    """The address inside the cluster."""
+    version: str | None = None
+    """model.version of the revision that serves (its name, where there is no version)."""
+    replicas: int = 0
+    """Pods of the revision that serves, or of the first one on its way."""
+    ready_replicas: int = 0
+    desired_replicas: int = 0
+    phase: str | None = None
+    """One word for people: Pending, Progressing, Ready, Degraded, Failed or Stopped."""
+    selector: str | None = None
+    """Selects the pods that count as replicas, for /scale."""
+    conditions: tuple[Condition, ...] = ()
+    variants: tuple[VariantStatus, ...] = ()
+
+    def condition(self, type_: ConditionType) -> Condition | None:
+        return next((c for c in self.conditions if c.type is type_), None)
