@@ -1,76 +1,161 @@
 """The spec of a ModelDeployment: what a person may ask for.
 
 The CRD is generated from these types (`crd.py`), so a field's docstring is what `kubectl explain`
-prints, and a default here is a default that the API server fills in. Fields that the runtime reads
-as well come from `modelfleet_contract`.
+prints, a default here is a default that the API server fills in, and a rule here is one that it
+holds. Fields that the runtime reads as well come from `modelfleet_contract`; what is handed on to
+the pods as it is, from `pod.py`.
 """
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Batching, Duration, ModelSource, Shared
+from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
+from modelfleet_operator.api.rules import (
+    NODE_LABEL_PATTERN,
+    RESOURCE_NAME_PATTERN,
+    SET,
+    bounded_duration,
+    is_duration,
+    map_by,
+    rule,
+    rules,
+)
 
-Quantity = Annotated[
-    str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$", max_length=32)
+__all__ = [
+    "Accelerator",
+    "Autoscaling",
+    "EnvVar",
+    "MetricType",
+    "ObjectName",
+    "PodTemplate",
+    "Quantity",
+    "Resources",
+    "Rollout",
+    "Runtime",
+    "ScalingMetric",
+    "Spec",
 ]
-"""An amount as Kubernetes writes it: 500m, 2, 1Gi."""
 
-ObjectName = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
-]
+_MODEL = rules(
+    rule(
+        "!self.uri.startsWith('http') || has(self.digest)",
+        "give the digest with an http or https address, so that every pod serves the same bytes: "
+        "sha256: and what `curl -sfL ADDRESS | sha256sum` prints.",
+    ),
+    rule(
+        "!self.uri.startsWith('http') || self.uri.matches(r'^https?://[^/]+/.+$')",
+        "write the address with a host and a path, like https://host/models/digits.onnx.",
+        ".uri",
+    ),
+    # The spec is read by everyone who may look at the resource, and the address is logged.
+    rule(
+        "!self.uri.matches(r'^https?://[^/]*@')",
+        "leave the user and the password out of the address: it is shown in the status and in "
+        "logs. Put the model where none is needed, or on a claim (pvc://claim/path).",
+        ".uri",
+    ),
+    rule(
+        "!self.uri.startsWith('file:') || self.uri.matches(r'^file:///[^/]')",
+        "write a path from the root, with three slashes, like file:///opt/models/digits.",
+        ".uri",
+    ),
+    rule(
+        "!self.uri.startsWith('pvc:') || "
+        "self.uri.matches(r'^pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/.*)?$')",
+        "write pvc://claim/path, with the name of a PersistentVolumeClaim of the same namespace "
+        "(lower-case letters, digits, - and .).",
+        ".uri",
+    ),
+    rule(
+        r"!self.uri.matches(r'/\.\.(/|$)')",
+        "write the path without .. in it.",
+        ".uri",
+    ),
+)
 
-
-class EnvVar(Shared):
-    """One environment variable of the container that serves."""
-
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", min_length=1, max_length=253)
-    """The variable's name. Names that begin with MODELFLEET_ belong to the operator."""
-
-    value: str | None = Field(default=None, max_length=32768)
-    """The value itself; or use valueFrom."""
-
-    value_from: dict[str, Any] | None = None
-    """A secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef, as in a pod."""
+_BATCHING = rules(
+    rule(
+        f"self.maxSize > 1 || !{is_duration('self.maxDelay')} || "
+        "duration(self.maxDelay) == duration('0s')",
+        "maxDelay has no effect while maxSize is 1 (no batching): raise maxSize, "
+        "or leave maxDelay out.",
+        ".maxDelay",
+    )
+)
 
 
 class Runtime(Shared):
     """How the model is run."""
 
-    batching: Batching = Batching()
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                f"!{is_duration('self.batching.maxDelay')} || !{is_duration('self.timeout')} || "
+                "duration(self.batching.maxDelay) < duration(self.timeout)",
+                "a request would time out before its batch is sent: write a batching.maxDelay "
+                "shorter than timeout.",
+                ".batching.maxDelay",
+            )
+        )
+    )
+
+    batching: Annotated[Batching, Field(json_schema_extra=_BATCHING)] = Batching()
     """How requests are gathered into batches."""
 
-    timeout: Duration = Field(default=timedelta(seconds=30), validate_default=True)
+    timeout: Duration = Field(
+        default=timedelta(seconds=30),
+        validate_default=True,
+        json_schema_extra=rules(
+            bounded_duration("1us", "1h", "write a timeout above 0s and up to 1h, like 30s.")
+        ),
+    )
     """How long one request may take from its arrival to its answer; then it is answered 504.
     Pods are given this long to finish when they go away. Default 30s."""
 
-    image: str | None = Field(default=None, min_length=1, max_length=512)
+    image: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        json_schema_extra=rules(
+            rule(r"self.matches(r'^\S+$')", "write an image's name, without spaces.")
+        ),
+    )
     """The runtime's image. Default: the one that the operator was installed with when the
     revision was made; a later upgrade of the operator does not change it."""
 
-    env: tuple[EnvVar, ...] = Field(default=(), max_length=64)
+    env: tuple[EnvVar, ...] = Field(default=(), max_length=64, json_schema_extra=map_by("name"))
     """Environment variables for the container that serves."""
-
-
-class Resources(Shared):
-    """CPU and memory of each pod, as in a container of a pod."""
-
-    requests: dict[str, Quantity] = Field(default={}, max_length=16)
-    """What each pod is guaranteed."""
-
-    limits: dict[str, Quantity] = Field(default={}, max_length=16)
-    """What each pod may use at the most."""
 
 
 class Accelerator(Shared):
     """The accelerators of each pod."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.productLabel == 'nvidia.com/gpu.product' || "
+                "(has(self.products) && self.products.size() > 0)",
+                "productLabel has no effect without products: name the products that will do, "
+                "or leave productLabel out.",
+                ".productLabel",
+            ),
+            rule(
+                "!has(self.products) || self.products.size() == 0 || "
+                "self.resourceName.startsWith('nvidia.com/') || "
+                "self.productLabel != 'nvidia.com/gpu.product'",
+                "products are looked for in an NVIDIA label, and resourceName is another vendor's: "
+                "write in productLabel which node label names the product.",
+                ".products",
+            ),
+        )
+    )
+
     resource_name: str = Field(
-        default="nvidia.com/gpu",
-        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
-        max_length=253,
+        default="nvidia.com/gpu", pattern=RESOURCE_NAME_PATTERN, max_length=253
     )
     """The extended resource: nvidia.com/gpu, a MIG profile such as nvidia.com/mig-1g.10gb, or
     another vendor's. Default nvidia.com/gpu."""
@@ -79,15 +164,13 @@ class Accelerator(Shared):
     """How many each pod gets. Default 1."""
 
     products: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(
-        default=(), max_length=32
+        default=(), max_length=32, json_schema_extra=SET
     )
     """The models of accelerator that will do, as the node's product label names them (such as
     NVIDIA-L4). Default: any."""
 
     product_label: str = Field(
-        default="nvidia.com/gpu.product",
-        pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9._-]+$",
-        max_length=317,
+        default="nvidia.com/gpu.product", pattern=NODE_LABEL_PATTERN, max_length=317
     )
     """The node label that names the product. Default nvidia.com/gpu.product, which NVIDIA's
     feature discovery sets."""
@@ -104,7 +187,7 @@ class ScalingMetric(Shared):
     """One figure that the autoscaler holds near a target."""
 
     type: MetricType
-    """CPU: average use in percent of resources.requests.cpu."""
+    """What to look at."""
 
     target: int = Field(ge=1, le=100000)
     """The value to hold."""
@@ -113,6 +196,16 @@ class ScalingMetric(Shared):
 class Autoscaling(Shared):
     """How the number of pods follows the load."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.minReplicas <= self.maxReplicas",
+                "minReplicas is above maxReplicas: lower the one or raise the other.",
+                ".minReplicas",
+            )
+        )
+    )
+
     min_replicas: int = Field(default=1, ge=1, le=1000)
     """The fewest pods. Default 1."""
 
@@ -120,7 +213,10 @@ class Autoscaling(Shared):
     """The most pods."""
 
     metrics: tuple[ScalingMetric, ...] = Field(
-        default=(ScalingMetric(type=MetricType.CPU, target=80),), min_length=1, max_length=4
+        default=(ScalingMetric(type=MetricType.CPU, target=80),),
+        min_length=1,
+        max_length=4,
+        json_schema_extra=map_by("type"),
     )
     """What to look at. Default: CPU at 80 percent."""
 
@@ -128,7 +224,13 @@ class Autoscaling(Shared):
 class Rollout(Shared):
     """How a new revision takes over."""
 
-    progress_deadline: Duration = Field(default=timedelta(minutes=15), validate_default=True)
+    progress_deadline: Duration = Field(
+        default=timedelta(minutes=15),
+        validate_default=True,
+        json_schema_extra=rules(
+            bounded_duration("10s", "24h", "write a progressDeadline from 10s to 24h, like 15m.")
+        ),
+    )
     """How long a new revision may take to become ready before Progressing says that it is stuck.
     Default 15m."""
 
@@ -136,45 +238,42 @@ class Rollout(Shared):
     """How many earlier revisions are kept, without pods, to go back to. Default 5."""
 
 
-class PodTemplate(Shared):
-    """A small overlay on the pods that the operator makes, in the words of a pod's own spec."""
-
-    labels: dict[str, Annotated[str, Field(max_length=63)]] = Field(default={}, max_length=32)
-    """Labels for the pods, beside the operator's own."""
-
-    annotations: dict[str, Annotated[str, Field(max_length=8192)]] = Field(
-        default={}, max_length=32
-    )
-    """Annotations for the pods."""
-
-    node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
-        default={}, max_length=32
-    )
-    """Labels that a node must have."""
-
-    tolerations: tuple[dict[str, Any], ...] = Field(default=(), max_length=32)
-    """Taints that the pods put up with, beside the accelerator's."""
-
-    affinity: dict[str, Any] | None = None
-    """A pod's affinity. The accelerator's products are added to what it requires of nodes."""
-
-    image_pull_secrets: tuple[ObjectName, ...] = Field(default=(), max_length=16)
-    """Names of the Secrets with which images are pulled."""
-
-    priority_class_name: ObjectName | None = None
-    """The pods' PriorityClass."""
-
-    volumes: tuple[dict[str, Any], ...] = Field(default=(), max_length=32)
-    """Volumes of the pods, beside the operator's own."""
-
-    volume_mounts: tuple[dict[str, Any], ...] = Field(default=(), max_length=32)
-    """Where the container that serves mounts those volumes."""
-
-
 class Spec(Shared):
     """What is asked for."""
 
-    model: ModelSource
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!(has(self.replicas) && has(self.autoscaling))",
+                "replicas and autoscaling exclude each other: take replicas out, and the "
+                "autoscaler chooses the number; or take autoscaling out, and the number is fixed.",
+                ".replicas",
+            ),
+            # A limit alone will do: the API server copies it into the pod's request.
+            rule(
+                "!has(self.autoscaling) || "
+                "!self.autoscaling.metrics.exists(metric, metric.type == 'CPU') || "
+                "(has(self.resources) && "
+                "((has(self.resources.requests) && 'cpu' in self.resources.requests) || "
+                "(has(self.resources.limits) && 'cpu' in self.resources.limits)))",
+                "autoscaling on CPU is in percent of what a pod requests: "
+                "add resources.requests.cpu.",
+                ".autoscaling",
+            ),
+            rule(
+                "!has(self.accelerator) || !has(self.resources) || "
+                "((!has(self.resources.requests) || "
+                "!(self.accelerator.resourceName in self.resources.requests)) && "
+                "(!has(self.resources.limits) || "
+                "!(self.accelerator.resourceName in self.resources.limits)))",
+                "accelerator already asks for that resource: take it out of resources.requests "
+                "and resources.limits, and give the number in accelerator.count.",
+                ".resources",
+            ),
+        )
+    )
+
+    model: Annotated[ModelSource, Field(json_schema_extra=_MODEL)]
     """The model. A change here makes a new revision, which takes over when it is ready."""
 
     runtime: Runtime = Runtime()

@@ -1,12 +1,18 @@
 """The status of a ModelDeployment: what the operator found and did, enough to act on."""
 
 from enum import StrEnum
+from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from modelfleet_contract import Shared
 from modelfleet_operator.api.reasons import Reason
+from modelfleet_operator.api.rules import map_by
+
+# The CRD lists no values for these: one that a later operator adds must not make an older CRD
+# refuse the whole status.
+_ANY_WORD: Final = WithJsonSchema({"type": "string", "maxLength": 128})
 
 
 class ConditionType(StrEnum):
@@ -47,9 +53,9 @@ class Told(Shared):
 class Condition(Told):
     """One thing that is true, false or unknown, and why."""
 
-    type: ConditionType
+    type: Annotated[ConditionType, _ANY_WORD]
     status: Truth
-    reason: Reason
+    reason: Annotated[Reason, _ANY_WORD]
     message: str = Field(default="", max_length=32768)
     observed_generation: int | None = None
     last_transition_time: str | None = None
@@ -79,8 +85,10 @@ class VariantStatus(Told):
     """The revision that serves; absent until the first one is ready."""
     candidate: str | None = None
     """The revision that is about to take over; absent when none is."""
+    candidate_since: str | None = None
+    """When that began (RFC 3339); rollout.progressDeadline counts from here."""
     ready_replicas: int = 0
-    revisions: tuple[RevisionStatus, ...] = ()
+    revisions: tuple[RevisionStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
 
 
 class Status(Told):
@@ -100,8 +108,8 @@ class Status(Told):
     """One word for people: Pending, Progressing, Ready, Degraded, Failed or Stopped."""
     selector: str | None = None
     """Selects the pods that count as replicas, for /scale."""
-    conditions: tuple[Condition, ...] = ()
-    variants: tuple[VariantStatus, ...] = ()
+    conditions: tuple[Condition, ...] = Field(default=(), json_schema_extra=map_by("type"))
+    variants: tuple[VariantStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
 
     def condition(self, type_: ConditionType) -> Condition | None:
         return next((c for c in self.conditions if c.type is type_), None)

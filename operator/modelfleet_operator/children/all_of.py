@@ -1,0 +1,39 @@
+"""All children of a plan, in the order in which they are made: what a thing needs comes first."""
+
+from modelfleet_operator.children import (
+    autoscaler,
+    controller_revision,
+    deployment,
+    disruption_budget,
+    service,
+)
+from modelfleet_operator.plan.types import Verdict
+from modelfleet_operator.seen import InvalidSpec, Json, Observed
+
+
+def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
+    """The children as they should be."""
+    resource, spec = seen.resource, seen.resource.spec
+    assert not isinstance(spec, InvalidSpec), "nothing is decided on a spec that cannot be read"
+    made: list[Json | None] = []
+    for revision in verdict.revisions.kept:
+        count = verdict.replicas[revision.name]
+        desired = _desired(seen, verdict, revision.name)
+        made += [
+            controller_revision.build(resource, revision),
+            service.headless(resource, revision),
+            deployment.build(resource, revision),
+            autoscaler.build(resource, revision, spec.autoscaling, count),
+            disruption_budget.build(resource, revision, desired),
+        ]
+    made.append(service.address(resource, verdict.switch.to))
+    return tuple(child for child in made if child is not None)
+
+
+def _desired(seen: Observed, verdict: Verdict, revision: str) -> int:
+    """What is asked for; where an autoscaler decides, what it decided last."""
+    count = verdict.replicas[revision]
+    if count.pods is not None:
+        return count.pods
+    workload = seen.workloads.get(revision)
+    return workload.desired if workload is not None else count.least

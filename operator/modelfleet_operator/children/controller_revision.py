@@ -1,0 +1,14 @@
+"""The revision itself: the frozen pod template, and the model that it serves."""
+
+from modelfleet_operator import kinds
+from modelfleet_operator.children.common import of_revision
+from modelfleet_operator.seen import Json, Resource, Revision
+
+
+def build(resource: Resource, revision: Revision) -> Json:
+    model = revision.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    body = {
+        "revision": revision.number,
+        "data": {"model": model, "template": revision.template},
+    }
+    return of_revision(kinds.CONTROLLER_REVISION, resource, revision, body)

@@ -1,0 +1,44 @@
+"""The kinds of object that the operator speaks of, and where the API server keeps them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from modelfleet_operator.api import labels
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of namespaced object."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str, name: str | None = None, sub: str | None = None) -> str:
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root, "namespaces", namespace, self.plural]
+        return "/".join(parts + [part for part in (name, sub) if part is not None])
+
+
+MODEL_DEPLOYMENT: Final = Kind(labels.GROUP, labels.VERSION, labels.KIND, labels.PLURAL)
+CONTROLLER_REVISION: Final = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
+DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
+SERVICE: Final = Kind("", "v1", "Service", "services")
+AUTOSCALER: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+DISRUPTION_BUDGET: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+POD: Final = Kind("", "v1", "Pod", "pods")
+ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+EVENT: Final = Kind("", "v1", "Event", "events")
+LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+
+CHILDREN: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
+"""The kinds that the operator makes, in the order in which they are made."""
+
+BY_NAME: Final = {kind.kind: kind for kind in CHILDREN}
+
+SERVICE_OF_SLICE: Final = "kubernetes.io/service-name"

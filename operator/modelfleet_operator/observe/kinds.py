@@ -1,0 +1,113 @@
+"""What do a resource, a revision, a Deployment and a Service with its endpoints say?"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from pydantic import ValidationError
+
+from modelfleet_contract import ModelSource
+from modelfleet_operator.api import labels
+from modelfleet_operator.api.reasons import Reason
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.api.status import Status
+from modelfleet_operator.seen import (
+    Address,
+    InvalidSpec,
+    Json,
+    Resource,
+    Revision,
+    Trouble,
+    Workload,
+)
+
+
+def read_resource(found: Json) -> Resource:
+    """The ModelDeployment. A spec or status that cannot be read is a value, not an error."""
+    metadata, raw_status = found["metadata"], found.get("status") or {}
+    return Resource(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=_read_spec(found.get("spec") or {}),
+        status=_read_status(raw_status),
+        raw_status=raw_status,
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def _read_spec(spec: Json) -> Spec | InvalidSpec:
+    try:
+        return Spec.model_validate(spec)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return InvalidSpec(f"spec.{where}: {first['msg']}")
+
+
+def _read_status(status: Json) -> Status:
+    """A status that an earlier or later operator wrote and this one cannot read counts as none:
+    what has to be known is found in the children again."""
+    try:
+        return Status.model_validate(status)
+    except ValidationError:
+        return Status()
+
+
+def read_revisions(found: Iterable[Json]) -> tuple[Revision, ...]:
+    """The ControllerRevisions, the oldest first."""
+    revisions = [
+        Revision(
+            name=each["metadata"]["name"],
+            number=each["revision"],
+            variant=each["metadata"]["labels"].get(labels.VARIANT, labels.DEFAULT_VARIANT),
+            model=ModelSource.model_validate(each["data"]["model"]),
+            template=each["data"]["template"],
+        )
+        for each in found
+    ]
+    return tuple(sorted(revisions, key=lambda r: (r.number, r.name)))
+
+
+def read_workloads(found: Iterable[Json]) -> dict[str, Workload]:
+    """The Deployments, by revision (which is their name)."""
+    return {each["metadata"]["name"]: _read_workload(each) for each in found}
+
+
+def _read_workload(deployment: Json) -> Workload:
+    trouble = None
+    for condition in deployment.get("status", {}).get("conditions", ()):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            trouble = Trouble(Reason.PODS_REFUSED, condition.get("message", ""))
+    return Workload(
+        revision=deployment["metadata"]["name"],
+        desired=deployment["spec"].get("replicas", 1),
+        trouble=trouble,
+    )
+
+
+def read_address(
+    service: Json | None, slices: Iterable[Json], revision_of_pod: Mapping[str, str]
+) -> Address | None:
+    """The stable Service, and what stands behind it.
+
+    `revision_of_pod` has the pods by name. An endpoint whose pod is not among them (it is gone, and
+    the slice is about to follow) belongs to no revision and is left out.
+    """
+    if service is None:
+        return None
+    ready: Counter[str] = Counter()
+    present: Counter[str] = Counter()
+    for each in slices:
+        for endpoint in each.get("endpoints") or ():
+            revision = revision_of_pod.get((endpoint.get("targetRef") or {}).get("name", ""))
+            if revision is None:
+                continue
+            present[revision] += 1
+            # Absent means unknown, and unknown is to be read as ready (EndpointConditions).
+            ready[revision] += (endpoint.get("conditions") or {}).get("ready") is not False
+    return Address(
+        revision=service["spec"].get("selector", {}).get(labels.REVISION),
+        ready=dict(ready),
+        present=dict(present),
+    )

@@ -1,0 +1,51 @@
+"""How many pods may each revision have, and who decides?
+
+- The wanted revision and the one that serves get what is asked for: both, so that more pods can be
+  asked for while a change is stuck.
+- Where there is an autoscaler the number is its own; the operator gives it the bounds. A revision
+  that is about to take over gets at least as many pods as the one that serves has at this moment,
+  because the load that it takes over is the load that is there.
+- A revision that neither serves nor is wanted has none, but not before the last of its endpoints
+  is gone from behind the address: until then somebody may still be sent to it.
+"""
+
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.plan.types import Count, Replicas, Revisions
+from modelfleet_operator.seen import Observed
+
+
+def decide(seen: Observed, spec: Spec, revisions: Revisions) -> Replicas:
+    return {r.name: _count(seen, spec, revisions, r.name) for r in revisions.kept}
+
+
+def asked(spec: Spec) -> int:
+    """The number of pods that is asked for, or the fewest where an autoscaler decides."""
+    if spec.autoscaling is not None:
+        return spec.autoscaling.min_replicas
+    return 1 if spec.replicas is None else spec.replicas
+
+
+def _count(seen: Observed, spec: Spec, revisions: Revisions, name: str) -> Count:
+    least = asked(spec)
+    if name == revisions.wanted.name:
+        return _of_wanted(seen, spec, revisions)
+    if revisions.serving is not None and name == revisions.serving.name:
+        return Count(pods=None if spec.autoscaling else least, least=least)
+    has = _desired(seen, name)
+    behind = seen.address.present.get(name, 0) if seen.address else 0
+    return Count(pods=has if behind else 0, least=0)
+
+
+def _of_wanted(seen: Observed, spec: Spec, revisions: Revisions) -> Count:
+    least = asked(spec)
+    if spec.autoscaling is None:
+        return Count(pods=least, least=least)
+    if revisions.serving is not None and revisions.switching and revisions.proven:
+        most = spec.autoscaling.max_replicas
+        least = min(max(least, _desired(seen, revisions.serving.name)), most)
+    return Count(pods=None, least=least)
+
+
+def _desired(seen: Observed, revision: str) -> int:
+    workload = seen.workloads.get(revision)
+    return workload.desired if workload is not None else 0

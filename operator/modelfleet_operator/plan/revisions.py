@@ -1,0 +1,76 @@
+"""Which revision is wanted, which serves, and which are kept?
+
+A revision's name is a hash of what pods are made from, as far as a person asked for it: the model,
+how it is run, its resources, its accelerators and the overlay on its pods. So a change of any of
+them makes a new revision, taking it back finds the old one again, and an operator of another
+version (whose defaults and pod template may differ) makes no new revision by itself.
+
+Two laws:
+- A field that is not set does not count. A later version of the API may add fields, and the
+  API server may fill in their defaults, without one pod being restarted.
+- The revision that the address selects is kept whatever else happens.
+"""
+
+import hashlib
+import json
+
+from modelfleet_operator.api import labels
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.plan.pod_template import pod_template
+from modelfleet_operator.plan.types import Defaults, Revisions
+from modelfleet_operator.seen import Observed, Revision
+
+HASHED = frozenset({"model", "runtime", "resources", "accelerator", "pod_template"})
+"""The parts of the spec that pods are made from."""
+
+# No vowels, so that no word comes out; no 0, 1 and 3, which are read as letters.
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_LENGTH = 10
+
+
+def decide(seen: Observed, spec: Spec, defaults: Defaults) -> Revisions:
+    """The revisions of the default variant."""
+    variant = labels.DEFAULT_VARIANT
+    name = revision_name(seen.resource.name, variant, spec)
+    wanted = seen.revision(name)
+    if wanted is None:
+        number = max((r.number for r in seen.revisions), default=0) + 1
+        made = pod_template(seen.resource, name, variant, spec, defaults)
+        wanted = Revision(name, number, variant, spec.model, made)
+    serving = seen.revision(seen.address.revision) if seen.address else None
+    told = next((v.stable for v in seen.resource.status.variants if v.name == variant), None)
+    proven = serving is not None and (told == serving.name or seen.ready_pods(serving.name) > 0)
+    return Revisions(wanted, serving, proven, _kept(seen, spec, wanted, serving))
+
+
+def _kept(
+    seen: Observed, spec: Spec, wanted: Revision, serving: Revision | None
+) -> tuple[Revision, ...]:
+    playing = {wanted.name: wanted} | ({serving.name: serving} if serving else {})
+    # One that still has pods or endpoints behind the address is not history: it shrinks first.
+    busy = {
+        r.name: r
+        for r in seen.revisions
+        if r.name not in playing and (seen.pods_of(r.name) or _behind_address(seen, r.name))
+    }
+    history = [r for r in seen.revisions if r.name not in playing and r.name not in busy]
+    limit = spec.rollout.history_limit
+    recent = history[-limit:] if limit else []
+    kept = [*playing.values(), *busy.values(), *recent]
+    return tuple(sorted(kept, key=lambda r: (r.number, r.name)))
+
+
+def _behind_address(seen: Observed, revision: str) -> bool:
+    return seen.address is not None and seen.address.present.get(revision, 0) > 0
+
+
+def revision_name(deployment: str, variant: str, spec: Spec) -> str:
+    """`deployment`, a dash, and ten characters that stand for what pods are made from."""
+    parts = spec.model_dump(mode="json", by_alias=True, include=set(HASHED), exclude_defaults=True)
+    text = json.dumps([variant, parts], sort_keys=True, separators=(",", ":"))
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest())
+    letters = []
+    for _ in range(_LENGTH):
+        number, letter = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[letter])
+    return f"{deployment}-{''.join(letters)}"

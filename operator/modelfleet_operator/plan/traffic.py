@@ -1,0 +1,22 @@
+"""When may the address move to the wanted revision?
+
+- When nothing serves yet, or what serves has never been ready: at once. There is nobody to lose.
+- Otherwise when as many of its pods are ready as it needs; until then the one that serves goes on.
+- A revision that has been ready once is never left for one that is not, even while all its own
+  pods are away: they may come back, and the new ones may never come.
+"""
+
+from modelfleet_operator.plan.types import Replicas, Revisions, Switch
+from modelfleet_operator.seen import Observed
+
+
+def decide(seen: Observed, revisions: Revisions, replicas: Replicas) -> Switch:
+    wanted, serving = revisions.wanted.name, revisions.serving
+    if serving is None or serving.name == wanted:
+        return Switch(to=wanted, moved=serving is None)
+    if not revisions.proven:
+        return Switch(to=wanted, moved=True)
+    ready, least = seen.ready_pods(wanted), replicas[wanted].least
+    if ready >= least:
+        return Switch(to=wanted, moved=True)
+    return Switch(to=serving.name, moved=False, waits_for=f"{ready} of {least} pods are ready")

@@ -1,0 +1,96 @@
+"""What the steps of a plan hand to each other. Each is printable on one line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from modelfleet_operator.api.status import Status
+from modelfleet_operator.seen import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the operator was installed with, as far as plans depend on it."""
+
+    runtime_image: str
+    runtime_torch_image: str
+    image_pull_policy: str = "IfNotPresent"
+    cluster_domain: str = "cluster.local"
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """The revisions of one variant, by the part that each plays."""
+
+    wanted: Revision
+    """What the spec describes; perhaps not yet in the cluster."""
+    serving: Revision | None
+    """What the address selects; None before the first revision."""
+    proven: bool
+    """`serving` has been ready once: it is worth keeping, even while it is not ready."""
+    kept: tuple[Revision, ...]
+    """All that stay, `wanted` and `serving` among them, the oldest first."""
+
+    @property
+    def switching(self) -> bool:
+        """Another revision than the wanted one serves."""
+        return self.serving is not None and self.serving.name != self.wanted.name
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many pods one revision may have."""
+
+    pods: int | None
+    """The number that the operator sets; None: the autoscaler's business."""
+    least: int
+    """The fewest ready pods with which the revision may take the traffic: the number itself, or
+    the autoscaler's lower bound."""
+
+    @property
+    def autoscaled(self) -> bool:
+        return self.pods is None
+
+
+Replicas = Mapping[str, Count]
+"""By the revision's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Which revision the address selects from now on."""
+
+    to: str
+    moved: bool
+    """This differs from what it selected when the picture was taken."""
+    waits_for: str = ""
+    """What the move to the wanted revision waits for; empty when it waits for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, told once."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What should run and where the address points."""
+
+    revisions: Revisions
+    replicas: Replicas
+    switch: Switch
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should be, what is said about it, and when to look again."""
+
+    verdict: Verdict | None
+    """None: nothing was decided (the spec cannot be read), so every child stays as it is."""
+    status: Status
+    again: timedelta | None = None
+    """None: nothing is to be expected before something changes."""

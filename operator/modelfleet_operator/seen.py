@@ -1,0 +1,150 @@
+"""Observed: a frozen picture of one ModelDeployment and of everything that belongs to it.
+
+    ModelDeployment digits            resource   what is asked for, and what was said last
+      ControllerRevision digits-x     revisions  what may run: frozen pod templates, by number
+      Deployment digits-x             workloads  what runs of each revision, in numbers
+        Pod digits-x-...              pods       each pod, and what keeps it from serving
+      Service digits                  address    which revision the address selects, and which
+        EndpointSlice digits-...                 revisions' pods stand behind it at this moment
+
+Two words are defined here and mean this everywhere: the **serving** revision is the one that the
+address selects, whatever was asked for; the **wanted** revision is the one that the spec describes.
+The types hold what was read and nothing that was decided.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from modelfleet_contract import ModelSource
+from modelfleet_operator.api.reasons import Reason
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.api.status import Status
+
+Json = dict[str, Any]
+
+
+class ChildKey(NamedTuple):
+    """Names one child within the namespace of its ModelDeployment."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidSpec:
+    """The spec passed the API server and cannot be read here (an operator older than its CRD)."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The ModelDeployment itself."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    spec: Spec | InvalidSpec
+    status: Status
+    """What was said last; empty before the first time, or when it could not be read."""
+    raw_status: Json = field(default_factory=dict, compare=False)
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One version of what pods are made from; never changed once it exists."""
+
+    name: str
+    number: int
+    variant: str
+    model: ModelSource
+    template: Json
+    """The pod template, frozen when the revision was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a pod, or all pods of a revision, from serving."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of a revision."""
+
+    name: str
+    revision: str
+    ready: bool = False
+    leaving: bool = False
+    """It is being deleted; it may still answer, and does not count."""
+    scheduled: bool = False
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The Deployment of one revision."""
+
+    revision: str
+    desired: int
+    """spec.replicas: what the operator, an autoscaler or a person asked for."""
+    trouble: Trouble | None = None
+    """The API server refuses to make its pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The stable Service."""
+
+    revision: str | None
+    """The revision that its selector names; None when it names none of ours."""
+    ready: Mapping[str, int] = field(default_factory=dict)
+    """By revision, how many ready endpoints stand behind it."""
+    present: Mapping[str, int] = field(default_factory=dict)
+    """The same with those that are not ready or are ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that one look at the cluster found."""
+
+    now: datetime
+    resource: Resource
+    revisions: tuple[Revision, ...] = ()
+    """By number, the oldest first."""
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    """By the revision's name."""
+    pods: tuple[Pod, ...] = ()
+    address: Address | None = None
+    """None before the Service exists."""
+    children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)
+    """Every child as it was read, for comparing and pruning."""
+
+    def revision(self, name: str | None) -> Revision | None:
+        return next((r for r in self.revisions if r.name == name), None)
+
+    def pods_of(self, revision: str) -> tuple[Pod, ...]:
+        """The revision's pods that are not going away."""
+        return tuple(p for p in self.pods if p.revision == revision and not p.leaving)
+
+    def ready_pods(self, revision: str) -> int:
+        return sum(p.ready for p in self.pods_of(revision))
+
+    def trouble(self, revision: str) -> Trouble | None:
+        """What keeps the revision's pods from serving: of several the one that stops most.
+
+        A pod that cannot be made or placed comes before one that fails, and among pods the order
+        is by name, so that the same picture always tells the same story.
+        """
+        workload = self.workloads.get(revision)
+        if workload is not None and workload.trouble is not None:
+            return workload.trouble
+        troubled = [p for p in self.pods_of(revision) if p.trouble is not None]
+        troubled.sort(key=lambda p: (p.scheduled, p.name))
+        return troubled[0].trouble if troubled else None

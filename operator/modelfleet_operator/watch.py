@@ -1,0 +1,85 @@
+"""What wakes the loop: kopf's watches on the resources and on all that belongs to them.
+
+kopf holds no state here. Its handlers only say "look again": they patch nothing, so no annotation
+and no finalizer ever gets onto a resource, and a deletion never waits for the operator. (kopf's own
+daemons need a finalizer, which is why the tasks of `loop.py` are plain tasks.)
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+
+from modelfleet_operator import kinds
+from modelfleet_operator.api import labels
+from modelfleet_operator.kinds import Kind
+from modelfleet_operator.loop import Keeper, Key
+
+WATCHED_CHILDREN = (*kinds.CHILDREN, kinds.POD, kinds.ENDPOINT_SLICE)
+
+# The kubelet renews a projected token when 80 % of its life (an hour, mostly) is over.
+_CREDENTIALS_LAST = timedelta(minutes=5)
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """kopf's settings, each with its reason in kopf's own words and faults."""
+    settings.scanning.disabled = True  # no watch on CRDs and namespaces
+    settings.posting.enabled = False  # events are told by `act`
+    settings.posting.loggers = False
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.networking.enforce_retry_after = True
+    settings.watching.server_timeout = 300  # a watch that never ends can die unnoticed
+    settings.watching.client_timeout = 330
+    settings.watching.connect_timeout = 5
+    settings.watching.chunk_size = 500
+    settings.execution.max_workers = 1
+    for kind in WATCHED_CHILDREN:
+        # In the server, because a filter in the handler would still have every pod of the cluster
+        # sent here and copied.
+        name = kind.plural if not kind.group else f"{kind.group}/{kind.plural}"
+        settings.watching.label_selectors[name] = labels.every_child()
+
+
+def registry(keeper: Keeper) -> kopf.OperatorRegistry:
+    """Handlers that wake `keeper`, and nothing else."""
+    handlers = kopf.OperatorRegistry()
+
+    async def on_resource(namespace: str, name: str, **_: Any) -> None:
+        keeper.wake(Key(namespace, name))
+
+    async def on_child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
+        owner = labels.get(DEPLOYMENT)
+        if owner:
+            keeper.wake(Key(namespace, owner))
+
+    def on(kind: Kind, handler: Any) -> None:
+        kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers)(handler)
+
+    on(kinds.MODEL_DEPLOYMENT, on_resource)
+    for kind in WATCHED_CHILDREN:
+        on(kind, on_child)
+    kopf.on.login(registry=handlers)(_login)
+    return handlers
+
+
+DEPLOYMENT = labels.DEPLOYMENT
+
+
+def _login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:
+    """Credentials that kopf asks for again before they are old.
+
+    kopf reads a service account's token once and would go on with it until the API server refuses
+    it; its watches then end for good.
+    """
+    found = kopf.login_with_service_account(settings=settings)
+    if found is None:
+        return kopf.login_with_kubeconfig(settings=settings)
+    return kopf.ConnectionInfo(
+        server=found.server,
+        ca_path=found.ca_path,
+        scheme=found.scheme,
+        token=found.token,
+        default_namespace=found.default_namespace,
+        expiration=datetime.now(UTC) + _CREDENTIALS_LAST,
+    )
