@@ -1,0 +1,77 @@
+# Every verb of the project. Nothing has to be installed beforehand but make, Python 3.11 or later,
+# and root (or a Docker engine) where a cluster or an image is wanted.
+
+PYTHON ?= python3
+FLAVOR ?= onnx
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv/bin
+RUN := $(VENV)/python
+# Printed once for each process, so that a log says which checkout it speaks of.
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help demo demo-down test test-unit test-e2e check fix generate images cluster-up cluster-down \
+        kubeconfig prepare clean
+
+help: ## This list
+	@echo "modelfleet: serve machine-learning models on Kubernetes"
+	@echo
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  FLAVOR=torch  with images, demo and test-e2e: the runtime with torch (a 5 GB image)"
+	@echo "  CLUSTER=existing KUBECONFIG=... REGISTRY=...  use a cluster that is there already"
+
+demo: .venv/.synced ## A real Kubernetes, the operator, a trained model, and a curl line to try
+	@$(RUN) -m dev.demo up
+
+demo-down: .venv/.synced ## Take the demo away again
+	@$(RUN) -m dev.demo down
+
+test: .venv/.synced ## Every test: test-unit, then test-e2e on a real cluster
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-e2e
+
+test-unit: .venv/.synced ## The tests that need no cluster (a minute)
+	@$(RUN) -m pytest tests/unit $(PYTEST)
+
+test-e2e: .venv/.synced ## The tests on a real cluster, which they start and end themselves
+	@$(if $(filter torch,$(FLAVOR)),$(PYTHON) dev/bootstrap.py runtime-torch,true)
+	@$(RUN) -m dev.prepare --flavor $(FLAVOR)
+	@$(RUN) -m pytest tests/e2e $(if $(filter torch,$(FLAVOR)),-m torch,-m "not torch") $(PYTEST)
+
+check: .venv/.synced ## Format, lint, strict types, import layers, generated files up to date
+	@$(VENV)/ruff format --check --quiet . || { echo "run: make fix"; exit 1; }
+	@$(VENV)/ruff check --quiet .
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports > /dev/null || { $(VENV)/lint-imports; exit 1; }
+	@$(RUN) -m modelfleet_operator.api.crd --check
+	@echo "check: format, lint, types, layers and generated files are in order"
+
+fix: .venv/.synced ## Format the code, and mend what the linter can mend
+	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format --quiet .
+
+generate: .venv/.synced ## Write the CRD and the reference pages again from the types
+	@$(RUN) -m modelfleet_operator.api.crd
+
+images: .venv/.synced ## Build the operator's and the runtime's image (FLAVOR=onnx or torch)
+	@$(RUN) -m dev.images build --flavor $(FLAVOR)
+
+prepare: .venv/.synced ## Build and cache all that a cluster needs, without starting one
+	@$(RUN) -m dev.prepare --flavor $(FLAVOR)
+
+cluster-up: .venv/.synced ## A real Kubernetes to develop on, named dev (NAME=... for another)
+	@$(RUN) -m dev.cluster up --name $(or $(NAME),dev)
+
+cluster-down: .venv/.synced ## Take it away again
+	@$(RUN) -m dev.cluster down --name $(or $(NAME),dev)
+
+kubeconfig: ## Print the path of the cluster's kubeconfig, and nothing else (make -s kubeconfig)
+	@$(PYTHON) -m dev.cluster kubeconfig --name $(or $(NAME),dev)
+
+clean: ## Remove what the checks and tests left in this folder (the cache stays)
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .artifacts dist
+
+.venv/.synced: pyproject.toml uv.lock dev/bootstrap.py
+	@$(PYTHON) dev/bootstrap.py

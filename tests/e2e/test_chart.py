@@ -1,0 +1,288 @@
+"""What does the chart install, what may the operator then do, and what may it not?"""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from modelfleet_operator.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+CHART = str(ROOT / "helm" / "modelfleet")
+CRD = ROOT / "crds" / "modelfleet.dev_modeldeployments.yaml"
+
+NAMESPACE = "modelfleet-system"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:modelfleet-operator"
+
+
+class Completed(Protocol):
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+Tool = Callable[..., Completed]
+
+
+def rendered(helm: Tool, *arguments: str) -> list[dict[str, Any]]:
+    answer = helm("template", "modelfleet", CHART, "--namespace", NAMESPACE, *arguments)
+    return [document for document in yaml.safe_load_all(answer.stdout) if document]
+
+
+def of_kind(documents: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [document for document in documents if document["kind"] in kinds]
+
+
+def deployment(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    (found,) = of_kind(documents, "Deployment")
+    return found
+
+
+# What the operator may do, in a namespace that is not its own.
+
+MAY = [
+    "watch modeldeployments.modelfleet.dev",
+    "patch modeldeployments.modelfleet.dev --subresource=status",
+    "create deployments.apps",
+    "patch deployments.apps --subresource=scale",
+    "delete controllerrevisions.apps",
+    "patch services",
+    "delete horizontalpodautoscalers.autoscaling",
+    "create poddisruptionbudgets.policy",
+    "list pods",
+    "list endpointslices.discovery.k8s.io",
+    "create events",
+]
+
+MAY_NOT = [
+    # Nobody's secrets, nobody's settings.
+    "get secrets",
+    "list secrets",
+    "watch secrets",
+    "create secrets",
+    "get configmaps",
+    "create configmaps",
+    "create serviceaccounts/token",
+    # The resource is the user's: only its status is the operator's.
+    "create modeldeployments.modelfleet.dev",
+    "update modeldeployments.modelfleet.dev",
+    "patch modeldeployments.modelfleet.dev",
+    "delete modeldeployments.modelfleet.dev",
+    "deletecollection modeldeployments.modelfleet.dev",
+    # Pods are their Deployment's.
+    "create pods",
+    "update pods",
+    "patch pods",
+    "delete pods",
+    "create pods --subresource=exec",
+    "create pods --subresource=eviction",
+    "get pods --subresource=log",
+    # Nothing by the lot.
+    "deletecollection deployments.apps",
+    "deletecollection services",
+    # No other workloads, claims or quotas.
+    "create daemonsets.apps",
+    "create statefulsets.apps",
+    "create jobs.batch",
+    "get persistentvolumeclaims",
+    "create networkpolicies.networking.k8s.io",
+    "create leases.coordination.k8s.io",
+    # No way to more rights.
+    "create roles.rbac.authorization.k8s.io",
+    "create rolebindings.rbac.authorization.k8s.io",
+    "create clusterroles.rbac.authorization.k8s.io",
+    "patch clusterrolebindings.rbac.authorization.k8s.io",
+    "impersonate users",
+    # Nothing of the cluster's own.
+    "get nodes",
+    "list nodes",
+    "patch nodes",
+    "list namespaces",
+    "create namespaces",
+    "list customresourcedefinitions.apiextensions.k8s.io",
+    "patch customresourcedefinitions.apiextensions.k8s.io",
+    "create mutatingwebhookconfigurations.admissionregistration.k8s.io",
+]
+
+
+def can(kubectl: Tool, what: str, namespace: str = "default") -> bool:
+    answer = kubectl(
+        "auth", "can-i", *what.split(), f"--as={ACCOUNT}", "-n", namespace, check=False
+    )
+    word = answer.stdout.strip().split(" ")[0].split("\n")[-1]
+    assert word in ("yes", "no"), answer.stderr
+    return word == "yes"
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize("what", MAY)
+def test_the_operator_may(kubectl: Tool, what: str) -> None:
+    assert can(kubectl, what)
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize("what", MAY_NOT)
+def test_the_operator_may_not(kubectl: Tool, what: str) -> None:
+    assert not can(kubectl, what)
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_lease_is_the_operators_own(kubectl: Tool) -> None:
+    assert can(kubectl, "update leases.coordination.k8s.io/modelfleet-operator", NAMESPACE)
+    assert can(kubectl, "create leases.coordination.k8s.io", NAMESPACE)
+    assert not can(kubectl, "update leases.coordination.k8s.io/another", NAMESPACE)
+    assert not can(kubectl, "get secrets", NAMESPACE)
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_resource_reads_well(kubectl: Tool) -> None:
+    explained = kubectl(
+        "explain", "modeldeployments.spec.rollout", "--api-version=modelfleet.dev/v1alpha1"
+    ).stdout
+    assert "progressDeadline" in explained
+    assert "Default 15m." in explained
+    kind = json.loads(kubectl("get", "crd", "modeldeployments.modelfleet.dev", "-o", "json").stdout)
+    shown = [
+        column["name"]
+        for column in kind["spec"]["versions"][0]["additionalPrinterColumns"]
+        if not column.get("priority")
+    ]
+    assert shown == ["Version", "Ready", "Desired", "Phase", "Age"]
+    assert kind["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+@pytest.mark.usefixtures("operator")
+def test_an_upgrade_that_changes_nothing_restarts_nothing(helm: Tool, kubectl: Tool) -> None:
+    def generation() -> str:
+        return kubectl(
+            "-n", NAMESPACE, "get", "deployment", "modelfleet-operator",
+            "-o", "jsonpath={.metadata.generation}",
+        ).stdout  # fmt: skip
+
+    before = generation()
+    helm("upgrade", "modelfleet", CHART, "--namespace", NAMESPACE, "--reuse-values")
+    assert generation() == before
+
+
+def test_lint_finds_nothing(helm: Tool) -> None:
+    answer = helm("lint", "--strict", CHART)
+    assert "[WARNING]" not in answer.stdout + answer.stderr
+    assert "[ERROR]" not in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("replica=3", "replica"),
+        ("image.runtime.tagg=1", "tagg"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("replicas=two", "/replicas"),
+        ("logLevel=LOUD", "/logLevel"),
+        ("crds.keep=true", "keep"),
+        ("watchNamespaces=team-a", "/watchNamespaces"),
+        ("watchNamespaces={Team_A}", "/watchNamespaces/0"),
+        ("tolerations[0].keys=gpu", "keys"),
+        ("podMonitor.interval=often", "/podMonitor/interval"),
+    ],
+)
+def test_refuses_a_value(helm: Tool, value: str, says: str) -> None:
+    answer = helm("template", "modelfleet", CHART, "--set", value, check=False)
+    assert answer.returncode != 0
+    assert says in answer.stderr
+
+
+def test_a_cluster_that_is_too_old_is_refused(helm: Tool) -> None:
+    answer = helm("template", "modelfleet", CHART, "--kube-version", "1.28.0", check=False)
+    assert answer.returncode != 0
+    assert ">=1.29" in answer.stderr
+
+
+def test_namespaced_install_holds_no_right_of_the_clusters(helm: Tool) -> None:
+    documents = rendered(helm, "--set", "watchNamespaces={team-a,team-b}")
+    assert not of_kind(documents, "ClusterRole", "ClusterRoleBinding")
+    places = {d["metadata"]["namespace"] for d in of_kind(documents, "RoleBinding")}
+    assert places == {"team-a", "team-b", NAMESPACE}
+    for binding in of_kind(documents, "RoleBinding"):
+        (subject,) = binding["subjects"]
+        assert (subject["namespace"], subject["name"]) == (NAMESPACE, "modelfleet-operator")
+    (container,) = deployment(documents)["spec"]["template"]["spec"]["containers"]
+    env = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert env["MODELFLEET_NAMESPACES"] == "team-a,team-b"
+
+
+def test_no_rule_is_open(helm: Tool) -> None:
+    """Neither a wildcard nor a Secret, in any way to install."""
+    for arguments in ((), ("--set", "watchNamespaces={team-a}")):
+        for role in of_kind(rendered(helm, *arguments), "ClusterRole", "Role"):
+            for rule in role["rules"]:
+                assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+                assert not {"secrets", "configmaps", "nodes"} & set(rule["resources"])
+
+
+def test_every_setting_is_set(helm: Tool) -> None:
+    (container,) = deployment(rendered(helm))["spec"]["template"]["spec"]["containers"]
+    assert {variable["name"] for variable in container["env"]} == {
+        f"MODELFLEET_{setting.name.upper()}" for setting in fields(Settings)
+    }
+
+
+def test_what_is_rendered_is_what_is_committed(helm: Tool) -> None:
+    (found,) = of_kind(rendered(helm), "CustomResourceDefinition")
+    added = {key: found["metadata"].pop(key) for key in ("annotations", "labels")}
+    assert found == yaml.safe_load(CRD.read_text())
+    assert added["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert not of_kind(rendered(helm, "--set", "crds.install=false"), "CustomResourceDefinition")
+
+
+def test_images_come_from_where_they_are_mirrored(helm: Tool) -> None:
+    documents = rendered(
+        helm, "--set", "image.registry=mirror.example.com/ml,image.runtime.tag=1@sha256:abc"
+    )
+    (container,) = deployment(documents)["spec"]["template"]["spec"]["containers"]
+    env = {variable["name"]: variable.get("value") for variable in container["env"]}
+    version = yaml.safe_load((Path(CHART) / "Chart.yaml").read_text())["appVersion"]
+    assert container["image"] == f"mirror.example.com/ml/modelfleet/operator:{version}"
+    assert (
+        env["MODELFLEET_RUNTIME_IMAGE"] == "mirror.example.com/ml/modelfleet/runtime:1@sha256:abc"
+    )
+    assert env["MODELFLEET_RUNTIME_TORCH_IMAGE"].endswith(f"modelfleet/runtime:{version}-torch")
+
+
+def test_one_pod_needs_no_budget(helm: Tool) -> None:
+    """A budget for one pod alone would keep its node from being drained."""
+    assert of_kind(rendered(helm), "PodDisruptionBudget")
+    assert not of_kind(rendered(helm, "--set", "replicas=1"), "PodDisruptionBudget")
+
+
+def test_the_operators_pod_keeps_to_the_restricted_level(helm: Tool, kubectl: Tool) -> None:
+    """The level warns on a dry run and would refuse in earnest."""
+    name = "restricted-dry-run"
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": level},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+    try:
+        found = deployment(rendered(helm))
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "operator", "namespace": name},
+            "spec": found["spec"]["template"]["spec"] | {"serviceAccountName": "default"},
+        }
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "default", "namespace": name},
+        }
+        kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(account))
+        answer = kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+        assert "violate" not in answer.stderr
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false", check=False)

@@ -1,0 +1,446 @@
+"""What does the API server say of a ModelDeployment that cannot be meant?
+
+A case is a valid object, one change to it, and the words to expect. Every change is tried on the
+real API server, as a dry run: the rules are written in CEL and nothing else evaluates them. One
+mistake earns one message, and never one about a rule that could not be evaluated.
+"""
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.usefixtures("crd_installed")
+
+CRD = Path(__file__).parents[2] / "crds" / "modelfleet.dev_modeldeployments.yaml"
+
+DIGEST = "sha256:" + 64 * "a"
+VALID: dict[str, Any] = {
+    "apiVersion": "modelfleet.dev/v1alpha1",
+    "kind": "ModelDeployment",
+    "metadata": {"name": "digits", "namespace": "default"},
+    "spec": {"model": {"uri": "pvc://models/digits/3", "version": "3"}},
+}
+
+
+class Completed(Protocol):
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+Kubectl = Callable[..., Completed]
+
+
+class Case(NamedTuple):
+    name: str
+    change: dict[str, Any]
+    """Merged into the valid object; None takes a field out."""
+    says: str = ""
+    """A part of the message; empty where the object is accepted."""
+
+
+def model(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"model": fields}}
+
+
+def runtime(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"runtime": fields}}
+
+
+def env(**fields: Any) -> dict[str, Any]:
+    return runtime(env=[{"name": "A", **fields}])
+
+
+def resources(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"resources": fields}}
+
+
+def accelerator(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"accelerator": fields}}
+
+
+def autoscaling(*, requests: str | None = "1", **fields: Any) -> dict[str, Any]:
+    cpu = {"requests": {"cpu": requests}} if requests else {}
+    return {"spec": {"autoscaling": {"maxReplicas": 4, **fields}, "resources": cpu}}
+
+
+def rollout(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"rollout": fields}}
+
+
+def pod(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"podTemplate": fields}}
+
+
+def mounted(kind: dict[str, Any], path: str = "/data", name: str = "data") -> dict[str, Any]:
+    return pod(volumes=[{"name": name, **kind}], volumeMounts=[{"name": name, "mountPath": path}])
+
+
+def named(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}}
+
+
+def _messages(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "rule" in node and "message" in node:
+            yield node["message"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            yield from _messages(value)
+
+
+MESSAGES = sorted(set(_messages(yaml.safe_load(CRD.read_text()))))
+
+REFUSED = [
+    # The name.
+    Case("a name too long for a revision's Service", named("d" * 53), "at most 52 characters"),
+    Case("a name with a dot", named("digits.v3"), "without dots"),
+    Case("a name that begins with a digit", named("3digits"), "beginning with a letter"),
+    # What there is.
+    Case("no spec", {"spec": None}, "spec: Required value"),
+    Case("no model", {"spec": {"model": None}}, "spec.model: Required value"),
+    Case("no address", model(uri=None), "spec.model.uri: Required value"),
+    Case("a misspelt field", {"spec": {"replica": 2}}, 'unknown field "spec.replica"'),
+    Case("a misspelt nested field", model(ulr="x"), 'unknown field "spec.model.ulr"'),
+    # The model.
+    Case("another kind of address", model(uri="s3://models/digits"), "pvc://claim/path"),
+    Case("an address with a space", model(uri="pvc://models/my digits"), "without spaces"),
+    Case("an address with a query", model(uri="https://host/d?v=3", digest=DIGEST), "? or #"),
+    Case("http without a digest", model(uri="http://host/digits.onnx"), "give the digest"),
+    Case("https without a digest", model(uri="https://host/digits.onnx"), "give the digest"),
+    Case("http without a path", model(uri="http://host", digest=DIGEST), "a host and a path"),
+    Case(
+        "a password in the address",
+        model(uri="https://me:secret@host/digits.onnx", digest=DIGEST),
+        "leave the user and the password out",
+    ),
+    Case("a digest of another kind", model(digest="md5:abc"), "write sha256:"),
+    Case("a digest cut short", model(digest="sha256:abc"), "64 hexadecimal digits"),
+    Case("a file address with two slashes", model(uri="file://opt/digits"), "three slashes"),
+    Case("a claim in capitals", model(uri="pvc://Models/digits"), "PersistentVolumeClaim"),
+    Case("a claim with an underscore", model(uri="pvc://my_models/d"), "PersistentVolumeClaim"),
+    Case("a way out of a claim", model(uri="pvc://models/../secret"), "without .. in it"),
+    Case("a way up at a path's end", model(uri="file:///opt/models/.."), "without .. in it"),
+    Case("a format that is not known", model(format="tensorflow"), "Unsupported value"),
+    Case("an empty version", model(version=""), "spec.model.version"),
+    # The runtime.
+    Case("a timeout without a unit", runtime(timeout="30"), "like 250ms, 30s, 2m or 1h30m"),
+    Case("a timeout with a fraction", runtime(timeout="1.5s"), "in whole numbers and units"),
+    Case("a timeout of nothing", runtime(timeout="0s"), "above 0s and up to 1h"),
+    Case("a timeout of a day", runtime(timeout="24h"), "above 0s and up to 1h"),
+    Case(
+        "a delay as long as the timeout",
+        runtime(timeout="1s", batching={"maxDelay": "1000ms"}),
+        "would time out before its batch is sent",
+    ),
+    Case(
+        "a delay past the default timeout",
+        runtime(batching={"maxDelay": "31s"}),
+        "would time out before its batch is sent",
+    ),
+    Case(
+        "a delay without batching",
+        runtime(batching={"maxSize": 1, "maxDelay": "5ms"}),
+        "maxDelay has no effect while maxSize is 1",
+    ),
+    Case("batches of nothing", runtime(batching={"maxSize": 0}), "greater than or equal to 1"),
+    Case("a timeout of ages", runtime(timeout="9" * 25 + "h"), "above 0s and up to 1h"),
+    Case(
+        "a delay of ages",
+        runtime(batching={"maxDelay": "9" * 25 + "h"}),
+        "would time out before its batch is sent",
+    ),
+    Case("an image with a space", runtime(image="my image"), "without spaces"),
+    Case("a variable of the operator's", env(name="MODELFLEET_SERVE", value="x"), "another name"),
+    Case("a variable without a value", env(), "exactly one of value and valueFrom"),
+    Case(
+        "a variable with two values",
+        env(value="x", valueFrom={"secretKeyRef": {"name": "s", "key": "k"}}),
+        "exactly one of value and valueFrom",
+    ),
+    Case("a variable from nowhere", env(valueFrom={}), "exactly one of secretKeyRef"),
+    Case(
+        "a variable from a misspelt place",
+        env(valueFrom={"secretRef": {"name": "s", "key": "k"}}),
+        'unknown field "spec.runtime.env[0].valueFrom.secretRef"',
+    ),
+    Case(
+        "a variable with a bad name", env(name="9-lives", value="x"), "not beginning with a digit"
+    ),
+    Case(
+        "a variable given twice",
+        runtime(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+        "Duplicate value",
+    ),
+    # Resources and accelerators.
+    Case("an amount without sense", resources(requests={"cpu": "lots"}), "an amount like 500m"),
+    Case("an amount below nothing", resources(limits={"cpu": -1}), "an amount like 500m"),
+    Case("an amount with two units", resources(limits={"memory": "1GiB"}), "an amount like 500m"),
+    Case("a misspelt resource", resources(limits={"mem": "1Gi"}), "use the names cpu, memory"),
+    Case(
+        "an accelerator asked for twice",
+        {"spec": {"accelerator": {}, "resources": {"limits": {"nvidia.com/gpu": 1}}}},
+        "accelerator already asks for that resource",
+    ),
+    Case(
+        "an accelerator asked for in requests too",
+        {
+            "spec": {
+                "accelerator": {"resourceName": "amd.com/gpu"},
+                "resources": {"requests": {"amd.com/gpu": "2"}},
+            }
+        },
+        "accelerator already asks for that resource",
+    ),
+    Case("an accelerator's bare name", accelerator(resourceName="gpu"), "the full name"),
+    Case("no accelerators, spelled out", accelerator(count=0), "greater than or equal to 1"),
+    Case(
+        "a product label without products",
+        accelerator(productLabel="example.com/product"),
+        "productLabel has no effect without products",
+    ),
+    Case(
+        "another vendor's products in NVIDIA's label",
+        accelerator(resourceName="amd.com/gpu", products=["MI300X"]),
+        "another vendor's",
+    ),
+    Case(
+        "a product label that is none",
+        accelerator(productLabel="a label", products=["L4"]),
+        "the key of a node label",
+    ),
+    Case("a product named twice", accelerator(products=["L4", "L4"]), "Duplicate value"),
+    # The number of pods.
+    Case(
+        "replicas and an autoscaler",
+        {"spec": {**autoscaling()["spec"], "replicas": 2}},
+        "replicas and autoscaling exclude each other",
+    ),
+    Case("fewer pods than none", {"spec": {"replicas": -1}}, "greater than or equal to 0"),
+    Case("at least five, at most four", autoscaling(minReplicas=5), "minReplicas is above"),
+    Case("no upper bound", autoscaling(maxReplicas=None), "maxReplicas: Required value"),
+    Case(
+        "a share of CPU that nobody requests",
+        autoscaling(requests=None),
+        "add resources.requests.cpu",
+    ),
+    Case("an autoscaler that looks at nothing", autoscaling(metrics=[]), "at least 1 items"),
+    Case(
+        "an autoscaler that looks at what is not known",
+        autoscaling(metrics=[{"type": "Mood", "target": 1}]),
+        "Unsupported value",
+    ),
+    # The rollout.
+    Case("a deadline too short", rollout(progressDeadline="5s"), "from 10s to 24h"),
+    Case("a deadline of days", rollout(progressDeadline="48h"), "from 10s to 24h"),
+    Case("a deadline in days", rollout(progressDeadline="2d"), "like 250ms, 30s, 2m or 1h30m"),
+    # The pods.
+    Case("a label of the operator's", pod(labels={"modelfleet.dev/revision": "x"}), "prefix"),
+    Case("a common label", pod(labels={"app.kubernetes.io/name": "x"}), "prefix"),
+    Case("an annotation of the operator's", pod(annotations={"modelfleet.dev/x": ""}), "prefix"),
+    Case("a label's value with a space", pod(labels={"team": "team a"}), "a label's value"),
+    Case("a pull secret that is none", pod(imagePullSecrets=["my secret"]), "name of an object"),
+    Case("a volume named like the operator's", mounted({"emptyDir": {}}, name="tmp"), "own"),
+    Case("a mount over the models", mounted({"emptyDir": {}}, path="/models"), "elsewhere"),
+    Case("a mount on a relative path", mounted({"emptyDir": {}}, path="data"), "absolute path"),
+    Case("a volume of no kind", mounted({}), "exactly one kind of volume"),
+    Case(
+        "a folder of the node's",
+        mounted({"hostPath": {"path": "/"}}),
+        'unknown field "spec.podTemplate.volumes[0].hostPath"',
+    ),
+    Case(
+        "a mount of no volume",
+        pod(volumeMounts=[{"name": "data", "mountPath": "/data"}]),
+        "each mount names a volume",
+    ),
+    Case(
+        "a volume that nothing mounts",
+        pod(volumes=[{"name": "data", "emptyDir": {}}]),
+        "a volume has no effect unless",
+    ),
+    Case(
+        "a misspelt toleration",
+        pod(tolerations=[{"keys": "gpu"}]),
+        'unknown field "spec.podTemplate.tolerations[0].keys"',
+    ),
+    Case(
+        "a misspelt affinity",
+        pod(affinity={"nodeAffinitty": {}}),
+        'unknown field "spec.podTemplate.affinity.nodeAffinitty"',
+    ),
+]
+
+ACCEPTED = [
+    Case("the least", {}),
+    Case("the root of a claim", model(uri="pvc://models")),
+    Case("a path with dots in its names", model(uri="pvc://models/v..1/...x")),
+    Case("a file in the image", model(uri="file:///opt/models/digits.onnx")),
+    Case("a digest for a claim", model(digest=DIGEST)),
+    Case("https with a digest", model(uri="https://host:8443/a/d.onnx", digest=DIGEST)),
+    Case("whole numbers as amounts", resources(requests={"cpu": 1, "memory": "1.5Gi"})),
+    Case("a device of another vendor", resources(limits={"example.com/device": 1})),
+    Case("an accelerator by its defaults", accelerator()),
+    Case(
+        "another vendor's products",
+        accelerator(resourceName="amd.com/gpu", products=["MI300X"], productLabel="amd.com/gpu"),
+    ),
+    Case("none, to stop", {"spec": {"replicas": 0}}),
+    Case("an autoscaler", autoscaling(minReplicas=2)),
+    Case(
+        "an autoscaler on what the limit requests",
+        {"spec": {**autoscaling()["spec"], "resources": {"limits": {"cpu": 2}}}},
+    ),
+    Case("a delay and a timeout", runtime(timeout="1h", batching={"maxDelay": "1500us"})),
+    Case("a batch of one", runtime(batching={"maxSize": 1})),
+    Case("an empty variable", env(value="")),
+    Case("a variable from the pod", env(valueFrom={"fieldRef": {"fieldPath": "status.podIP"}})),
+    Case("a volume", mounted({"configMap": {"name": "labels", "items": []}})),
+    Case("the longest name", named("d" * 52)),
+    Case(
+        "an overlay",
+        pod(
+            labels={"team": "a"},
+            annotations={"example.com/why": "because"},
+            nodeSelector={"pool": "gpu"},
+            tolerations=[{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}},
+            imagePullSecrets=["registry"],
+            priorityClassName="high",
+        ),
+    ),
+]
+
+
+def changed(change: dict[str, Any], of: dict[str, Any]) -> dict[str, Any]:
+    """`of` with `change` merged into it (RFC 7386)."""
+    made = copy.deepcopy(of)
+    for key, value in change.items():
+        if value is None:
+            made.pop(key, None)
+        elif isinstance(value, dict) and isinstance(made.get(key), dict):
+            made[key] = changed(value, made[key])
+        else:
+            made[key] = value
+    return made
+
+
+def try_out(kubectl: Kubectl, document: dict[str, Any]) -> Completed:
+    text = json.dumps(document)
+    return kubectl("apply", "--dry-run=server", "-f", "-", stdin=text, check=False)
+
+
+def by_name(cases: list[Case]) -> list[Any]:
+    return [pytest.param(case, id=case.name) for case in cases]
+
+
+@pytest.mark.parametrize("case", by_name(REFUSED))
+def test_refuses(kubectl: Kubectl, case: Case) -> None:
+    answer = try_out(kubectl, changed(case.change, VALID))
+    assert answer.returncode != 0, answer.stdout
+    assert case.says in answer.stderr
+    assert "evaluating rule" not in answer.stderr
+    said = [message for message in MESSAGES if message in answer.stderr]
+    assert len(said) <= 1, "one mistake, one message"
+
+
+@pytest.mark.parametrize("case", by_name(ACCEPTED))
+def test_accepts(kubectl: Kubectl, case: Case) -> None:
+    answer = try_out(kubectl, changed(case.change, VALID))
+    assert answer.returncode == 0, answer.stderr
+    assert "Warning" not in answer.stderr
+
+
+def test_every_rule_has_a_case() -> None:
+    """A rule that nothing tries may well say the opposite of what it means."""
+    tried = [case.says for case in REFUSED]
+    for message in MESSAGES:
+        assert any(says in message for says in tried), f"no case for {message!r}"
+
+
+def test_defaults_are_written_into_the_object(kubectl: Kubectl) -> None:
+    text = json.dumps(VALID)
+    answer = kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=text)
+    spec = json.loads(answer.stdout)["spec"]
+    assert spec == {
+        "model": {"uri": "pvc://models/digits/3", "version": "3", "format": "auto"},
+        "runtime": {
+            "batching": {"maxSize": 32, "maxDelay": "0s", "queueSize": 512},
+            "timeout": "30s",
+        },
+        "rollout": {"progressDeadline": "15m", "historyLimit": 5},
+    }
+
+
+@pytest.fixture
+def earlier_kind(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
+    """The same definition in another group and without a rule: what an earlier one might be."""
+    definition: dict[str, Any] = yaml.safe_load(CRD.read_text())
+    definition["spec"]["group"] = "earlier.modelfleet.dev"
+    definition["spec"]["names"]["shortNames"] = []
+    definition["spec"]["names"]["categories"] = []
+    definition["metadata"]["name"] = "modeldeployments.earlier.modelfleet.dev"
+    kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(_without_rules(definition)))
+    _wait_until_served(kubectl, definition["metadata"]["name"])
+    yield definition
+    kubectl("delete", "crd", definition["metadata"]["name"], "--wait=false", check=False)
+
+
+def test_new_rules_do_not_lock_in_an_old_object(
+    kubectl: Kubectl, earlier_kind: dict[str, Any]
+) -> None:
+    """What an earlier definition let in can still get its status, be labelled and be deleted."""
+    kind = earlier_kind["metadata"]["name"]
+    broken = changed(
+        {
+            "apiVersion": "earlier.modelfleet.dev/v1alpha1",
+            "metadata": {"finalizers": ["example.com/held"]},
+            "spec": {
+                "model": {"uri": "ftp://models/.."},
+                "runtime": {"timeout": "soon"},
+                "replicas": 1,
+                "autoscaling": {"maxReplicas": 2},
+            },
+        },
+        VALID,
+    )
+    kubectl("create", "-f", "-", stdin=json.dumps(broken))
+    kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(earlier_kind))
+    other = json.dumps(changed({"metadata": {"name": "other", "finalizers": None}}, broken))
+    deadline = time.monotonic() + 30
+    while (
+        refused := kubectl("create", "--dry-run=server", "-f", "-", stdin=other, check=False)
+    ).returncode == 0:
+        assert time.monotonic() < deadline, "the rules never came into force"
+        time.sleep(0.2)
+    assert "exclude each other" in refused.stderr
+
+    status = json.dumps({"status": {"phase": "Failed", "observedGeneration": 1}})
+    kubectl("patch", kind, "digits", "--subresource=status", "--type=merge", "-p", status)
+    kubectl("label", kind, "digits", "team=a")
+    kubectl("delete", kind, "digits", "--wait=false")
+    kubectl("patch", kind, "digits", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    assert kubectl("get", kind, "digits", check=False).returncode != 0
+
+
+def _without_rules(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {k: _without_rules(v) for k, v in node.items() if k != "x-kubernetes-validations"}
+    if isinstance(node, list):
+        return [_without_rules(v) for v in node]
+    return node
+
+
+def _wait_until_served(kubectl: Kubectl, name: str) -> None:
+    kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+    deadline = time.monotonic() + 30
+    while kubectl("get", name, check=False).returncode != 0:
+        assert time.monotonic() < deadline, f"{name} is never served"
+        time.sleep(0.2)
