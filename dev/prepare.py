@@ -38,13 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _room_for_both() -> bool:
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            sizes = {
-                name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)
-            }
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return False  # not Linux: a virtual machine does the work, and we cannot look into it
-    return sizes.get("MemAvailable", 0) > ENOUGH_MEMORY_KB
+    available = next(line for line in lines if line.startswith("MemAvailable:"))
+    return int(available.split()[1]) > ENOUGH_MEMORY_KB
 
 
 def _one_by_one(jobs: dict[str, list[str]]) -> list[str]:

@@ -27,7 +27,7 @@ class Kube:
         found = self.kubectl("get", what, name, "--namespace", namespace, "--output", "json")
         return json.loads(found.stdout)  # type: ignore[no-any-return]
 
-    def list(self, namespace: str, what: str, selector: str = "") -> list[Json]:
+    def every(self, namespace: str, what: str, selector: str = "") -> list[Json]:
         args = ["get", what, "--namespace", namespace, "--output", "json"]
         if selector:
             args += ["--selector", selector]

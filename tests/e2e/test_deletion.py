@@ -28,7 +28,7 @@ def test_deleting_and_applying_again_at_once_serves_again(
     second = kube.until(namespace, "mdep", "again", is_true("Ready"), timeout=120)
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
     for kind in ("deployment", "service"):
-        for item in kube.list(namespace, kind):
+        for item in kube.every(namespace, kind):
             owners = {o["uid"] for o in item["metadata"]["ownerReferences"]}
             if "deletionTimestamp" not in item["metadata"]:
                 assert owners == {second["metadata"]["uid"]}

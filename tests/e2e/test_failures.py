@@ -119,7 +119,7 @@ def test_a_failure_is_told_within_ten_seconds_of_the_kubelet_knowing_it(
     kube.apply(namespace, deployment("quick", store.put("quick.onnx", scale(1.0)[:60])))
     told = kube.until(namespace, "mdep", "quick", has_reason("Progressing", "ModelInvalid"))
     at = datetime.now(UTC)
-    (pod,) = kube.list(namespace, "pod", "modelfleet.dev/deployment=quick")
+    (pod,) = kube.every(namespace, "pod", "modelfleet.dev/deployment=quick")
     (status,) = pod["status"]["containerStatuses"]
     ended = (status["state"].get("terminated") or status["lastState"]["terminated"])["finishedAt"]
     assert (at - datetime.fromisoformat(ended)).total_seconds() < 10

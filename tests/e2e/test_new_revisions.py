@@ -34,7 +34,7 @@ def test_a_new_revision_takes_over_and_no_request_is_lost(
     assert account.lost == []
     assert stable(back) == stable(before) != stable(after)
     assert kube.get(namespace, "deployment", str(stable(after)))["spec"]["replicas"] == 0
-    assert len(kube.list(namespace, "controllerrevision")) == 2
+    assert len(kube.every(namespace, "controllerrevision")) == 2
 
 
 def test_a_broken_revision_never_serves_and_the_old_one_goes_on(
@@ -75,7 +75,7 @@ def test_history_limit_keeps_so_many_revisions_without_pods(
         found = kube.until(namespace, "mdep", "history", is_true("Ready"), timeout=90)
         seen.append(str(stable(found)))
     kube.until_gone(namespace, "controllerrevision", f"modelfleet.dev/revision={seen[0]}")
-    left = {item["metadata"]["name"] for item in kube.list(namespace, "controllerrevision")}
+    left = {item["metadata"]["name"] for item in kube.every(namespace, "controllerrevision")}
     assert left == set(seen[1:])
 
 

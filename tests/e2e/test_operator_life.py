@@ -25,7 +25,7 @@ def leader(kube: Kube, operator: str) -> str:
 
 
 def test_only_one_of_two_operators_holds_the_lease(operator: str, kube: Kube) -> None:
-    pods = {p["metadata"]["name"] for p in kube.list(operator, "pod", POD)}
+    pods = {p["metadata"]["name"] for p in kube.every(operator, "pod", POD)}
     assert len(pods) == 2
     held = kube.until(
         operator, "lease", "modelfleet-operator",
@@ -108,7 +108,7 @@ def test_upgrade_and_removal_of_the_chart_restart_no_pod(
     kube.until(namespace, "mdep", "steady", is_true("Ready"), timeout=90)
 
     def pods() -> set[str]:
-        found = kube.list(namespace, "pod", "modelfleet.dev/deployment=steady")
+        found = kube.every(namespace, "pod", "modelfleet.dev/deployment=steady")
         assert all(s["restartCount"] == 0 for p in found for s in p["status"]["containerStatuses"])
         return {p["metadata"]["uid"] for p in found}
 

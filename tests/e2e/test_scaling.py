@@ -32,7 +32,7 @@ def test_kubectl_scale_works_on_the_resource(
         kube.until_gone(namespace, "poddisruptionbudget", f"modelfleet.dev/revision={revision}")
     assert traffic.account.is_whole()
     assert traffic.account.lost == []
-    assert len(kube.list(namespace, "controllerrevision")) == 1
+    assert len(kube.every(namespace, "controllerrevision")) == 1
 
 
 def test_replicas_zero_stops_and_one_starts_again(
@@ -55,7 +55,7 @@ def test_an_autoscaler_follows_real_cpu_and_keeps_its_number_through_a_change(
     operator: str, kube: Kube, namespace: str, store: Store
 ) -> None:
     one, two = store.put("auto-1.onnx", scale(1.0)), store.put("auto-2.onnx", scale(2.0))
-    # 60 requests a second cost a pod some 50m of CPU: ten times what a target of 10 % of 50m allows.
+    # 60 requests a second cost some 50m of CPU: ten times what a target of 10 % of 50m allows.
     autoscaling = {
         "minReplicas": 1,
         "maxReplicas": 3,
@@ -80,7 +80,7 @@ def test_an_autoscaler_follows_real_cpu_and_keeps_its_number_through_a_change(
     assert traffic.account.lost == []
     (autoscaler,) = [
         each
-        for each in kube.list(namespace, "horizontalpodautoscaler")
+        for each in kube.every(namespace, "horizontalpodautoscaler")
         if each["metadata"]["name"] == new
     ]
     assert autoscaler["spec"]["minReplicas"] == 1
@@ -100,7 +100,7 @@ def test_a_pod_that_is_killed_is_replaced_and_the_rest_answers(
     kube.until(namespace, "mdep", "tough", is_true("Ready"), timeout=90)
     with Traffic(cluster_url(kube, namespace, "tough"), "tough") as traffic:
         traffic.until_answered_by(1.0, 20)
-        (pod, _) = kube.list(namespace, "pod", "modelfleet.dev/deployment=tough")
+        (pod, _) = kube.every(namespace, "pod", "modelfleet.dev/deployment=tough")
         kube.delete(namespace, "pod", pod["metadata"]["name"])
         kube.until(namespace, "mdep", "tough", _ready(2), timeout=90)
     assert traffic.account.is_whole()

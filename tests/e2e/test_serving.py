@@ -55,11 +55,11 @@ def test_the_children_are_what_the_design_says(
         assert "blockOwnerDeletion" not in reference
     assert kube.get(namespace, "service", revision)["spec"]["clusterIP"] == "None"
     assert kube.get(namespace, "poddisruptionbudget", revision)["spec"]["maxUnavailable"] == 1
-    assert not kube.list(namespace, "horizontalpodautoscaler")
+    assert not kube.every(namespace, "horizontalpodautoscaler")
     assert "finalizers" not in ready["metadata"]
     assert not any("kopf" in key for key in ready["metadata"].get("annotations", {}))
 
-    (pod, _) = kube.list(namespace, "pod", f"modelfleet.dev/revision={revision}")
+    (pod, _) = kube.every(namespace, "pod", f"modelfleet.dev/revision={revision}")
     spec = pod["spec"]
     (container,) = spec["containers"]
     assert spec["automountServiceAccountToken"] is False
