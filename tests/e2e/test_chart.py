@@ -1,15 +1,15 @@
 """What does the chart install, what may the operator then do, and what may it not?"""
 
 import json
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import yaml
 
 from modelfleet_operator.settings import Settings
+from tests.e2e.program import Program
 
 ROOT = Path(__file__).parents[2]
 CHART = str(ROOT / "helm" / "modelfleet")
@@ -19,16 +19,7 @@ NAMESPACE = "modelfleet-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:modelfleet-operator"
 
 
-class Completed(Protocol):
-    stdout: str
-    stderr: str
-    returncode: int
-
-
-Tool = Callable[..., Completed]
-
-
-def rendered(helm: Tool, *arguments: str) -> list[dict[str, Any]]:
+def rendered(helm: Program, *arguments: str) -> list[dict[str, Any]]:
     answer = helm("template", "modelfleet", CHART, "--namespace", NAMESPACE, *arguments)
     return [document for document in yaml.safe_load_all(answer.stdout) if document]
 
@@ -109,7 +100,7 @@ MAY_NOT = [
 ]
 
 
-def can(kubectl: Tool, what: str, namespace: str = "default") -> bool:
+def can(kubectl: Program, what: str, namespace: str = "default") -> bool:
     answer = kubectl(
         "auth", "can-i", *what.split(), f"--as={ACCOUNT}", "-n", namespace, check=False
     )
@@ -120,18 +111,18 @@ def can(kubectl: Tool, what: str, namespace: str = "default") -> bool:
 
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("what", MAY)
-def test_the_operator_may(kubectl: Tool, what: str) -> None:
+def test_the_operator_may(kubectl: Program, what: str) -> None:
     assert can(kubectl, what)
 
 
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("what", MAY_NOT)
-def test_the_operator_may_not(kubectl: Tool, what: str) -> None:
+def test_the_operator_may_not(kubectl: Program, what: str) -> None:
     assert not can(kubectl, what)
 
 
 @pytest.mark.usefixtures("operator")
-def test_the_lease_is_the_operators_own(kubectl: Tool) -> None:
+def test_the_lease_is_the_operators_own(kubectl: Program) -> None:
     assert can(kubectl, "update leases.coordination.k8s.io/modelfleet-operator", NAMESPACE)
     assert can(kubectl, "create leases.coordination.k8s.io", NAMESPACE)
     assert not can(kubectl, "update leases.coordination.k8s.io/another", NAMESPACE)
@@ -139,7 +130,7 @@ def test_the_lease_is_the_operators_own(kubectl: Tool) -> None:
 
 
 @pytest.mark.usefixtures("operator")
-def test_the_resource_reads_well(kubectl: Tool) -> None:
+def test_the_resource_reads_well(kubectl: Program) -> None:
     explained = kubectl(
         "explain", "modeldeployments.spec.rollout", "--api-version=modelfleet.dev/v1alpha1"
     ).stdout
@@ -156,7 +147,7 @@ def test_the_resource_reads_well(kubectl: Tool) -> None:
 
 
 @pytest.mark.usefixtures("operator")
-def test_an_upgrade_that_changes_nothing_restarts_nothing(helm: Tool, kubectl: Tool) -> None:
+def test_an_upgrade_that_changes_nothing_restarts_nothing(helm: Program, kubectl: Program) -> None:
     def generation() -> str:
         return kubectl(
             "-n", NAMESPACE, "get", "deployment", "modelfleet-operator",
@@ -168,7 +159,7 @@ def test_an_upgrade_that_changes_nothing_restarts_nothing(helm: Tool, kubectl: T
     assert generation() == before
 
 
-def test_lint_finds_nothing(helm: Tool) -> None:
+def test_lint_finds_nothing(helm: Program) -> None:
     answer = helm("lint", "--strict", CHART)
     assert "[WARNING]" not in answer.stdout + answer.stderr
     assert "[ERROR]" not in answer.stdout + answer.stderr
@@ -189,19 +180,19 @@ def test_lint_finds_nothing(helm: Tool) -> None:
         ("podMonitor.interval=often", "/podMonitor/interval"),
     ],
 )
-def test_refuses_a_value(helm: Tool, value: str, says: str) -> None:
+def test_refuses_a_value(helm: Program, value: str, says: str) -> None:
     answer = helm("template", "modelfleet", CHART, "--set", value, check=False)
     assert answer.returncode != 0
     assert says in answer.stderr
 
 
-def test_a_cluster_that_is_too_old_is_refused(helm: Tool) -> None:
+def test_a_cluster_that_is_too_old_is_refused(helm: Program) -> None:
     answer = helm("template", "modelfleet", CHART, "--kube-version", "1.28.0", check=False)
     assert answer.returncode != 0
     assert ">=1.29" in answer.stderr
 
 
-def test_namespaced_install_holds_no_right_of_the_clusters(helm: Tool) -> None:
+def test_namespaced_install_holds_no_right_of_the_clusters(helm: Program) -> None:
     documents = rendered(helm, "--set", "watchNamespaces={team-a,team-b}")
     assert not of_kind(documents, "ClusterRole", "ClusterRoleBinding")
     places = {d["metadata"]["namespace"] for d in of_kind(documents, "RoleBinding")}
@@ -214,7 +205,7 @@ def test_namespaced_install_holds_no_right_of_the_clusters(helm: Tool) -> None:
     assert env["MODELFLEET_NAMESPACES"] == "team-a,team-b"
 
 
-def test_no_rule_is_open(helm: Tool) -> None:
+def test_no_rule_is_open(helm: Program) -> None:
     """Neither a wildcard nor a Secret, in any way to install."""
     for arguments in ((), ("--set", "watchNamespaces={team-a}")):
         for role in of_kind(rendered(helm, *arguments), "ClusterRole", "Role"):
@@ -223,14 +214,14 @@ def test_no_rule_is_open(helm: Tool) -> None:
                 assert not {"secrets", "configmaps", "nodes"} & set(rule["resources"])
 
 
-def test_every_setting_is_set(helm: Tool) -> None:
+def test_every_setting_is_set(helm: Program) -> None:
     (container,) = deployment(rendered(helm))["spec"]["template"]["spec"]["containers"]
     assert {variable["name"] for variable in container["env"]} == {
         f"MODELFLEET_{setting.name.upper()}" for setting in fields(Settings)
     }
 
 
-def test_what_is_rendered_is_what_is_committed(helm: Tool) -> None:
+def test_what_is_rendered_is_what_is_committed(helm: Program) -> None:
     (found,) = of_kind(rendered(helm), "CustomResourceDefinition")
     added = {key: found["metadata"].pop(key) for key in ("annotations", "labels")}
     assert found == yaml.safe_load(CRD.read_text())
@@ -238,7 +229,7 @@ def test_what_is_rendered_is_what_is_committed(helm: Tool) -> None:
     assert not of_kind(rendered(helm, "--set", "crds.install=false"), "CustomResourceDefinition")
 
 
-def test_images_come_from_where_they_are_mirrored(helm: Tool) -> None:
+def test_images_come_from_where_they_are_mirrored(helm: Program) -> None:
     documents = rendered(
         helm, "--set", "image.registry=mirror.example.com/ml,image.runtime.tag=1@sha256:abc"
     )
@@ -252,37 +243,27 @@ def test_images_come_from_where_they_are_mirrored(helm: Tool) -> None:
     assert env["MODELFLEET_RUNTIME_TORCH_IMAGE"].endswith(f"modelfleet/runtime:{version}-torch")
 
 
-def test_one_pod_needs_no_budget(helm: Tool) -> None:
+def test_one_pod_needs_no_budget(helm: Program) -> None:
     """A budget for one pod alone would keep its node from being drained."""
     assert of_kind(rendered(helm), "PodDisruptionBudget")
     assert not of_kind(rendered(helm, "--set", "replicas=1"), "PodDisruptionBudget")
 
 
-def test_the_operators_pod_keeps_to_the_restricted_level(helm: Tool, kubectl: Tool) -> None:
-    """The level warns on a dry run and would refuse in earnest."""
-    name = "restricted-dry-run"
-    level = {"pod-security.kubernetes.io/enforce": "restricted"}
-    namespace = {
+def test_the_operators_pod_keeps_to_the_restricted_level(
+    helm: Program, kubectl: Program, namespace: str
+) -> None:
+    """`namespace` enforces the level, so that a pod below it is refused."""
+    template = deployment(rendered(helm))["spec"]["template"]
+    account = {
         "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": level},
+        "kind": "ServiceAccount",
+        "metadata": {"name": "operator", "namespace": namespace},
     }
-    kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
-    try:
-        found = deployment(rendered(helm))
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "operator", "namespace": name},
-            "spec": found["spec"]["template"]["spec"] | {"serviceAccountName": "default"},
-        }
-        account = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": name},
-        }
-        kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(account))
-        answer = kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
-        assert "violate" not in answer.stderr
-    finally:
-        kubectl("delete", "namespace", name, "--wait=false", check=False)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "operator", "namespace": namespace},
+        "spec": template["spec"] | {"serviceAccountName": "operator"},
+    }
+    kubectl("create", "-f", "-", stdin=json.dumps(account))
+    kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))

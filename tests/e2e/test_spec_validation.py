@@ -8,12 +8,14 @@ mistake earns one message, and never one about a rule that could not be evaluate
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
+
+from tests.e2e.program import Completed, Program
 
 pytestmark = pytest.mark.usefixtures("crd_installed")
 
@@ -26,15 +28,6 @@ VALID: dict[str, Any] = {
     "metadata": {"name": "digits", "namespace": "default"},
     "spec": {"model": {"uri": "pvc://models/digits/3", "version": "3"}},
 }
-
-
-class Completed(Protocol):
-    stdout: str
-    stderr: str
-    returncode: int
-
-
-Kubectl = Callable[..., Completed]
 
 
 class Case(NamedTuple):
@@ -332,7 +325,7 @@ def changed(change: dict[str, Any], of: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def try_out(kubectl: Kubectl, document: dict[str, Any]) -> Completed:
+def try_out(kubectl: Program, document: dict[str, Any]) -> Completed:
     text = json.dumps(document)
     return kubectl("apply", "--dry-run=server", "-f", "-", stdin=text, check=False)
 
@@ -342,7 +335,7 @@ def by_name(cases: list[Case]) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", by_name(REFUSED))
-def test_refuses(kubectl: Kubectl, case: Case) -> None:
+def test_refuses(kubectl: Program, case: Case) -> None:
     answer = try_out(kubectl, changed(case.change, VALID))
     assert answer.returncode != 0, answer.stdout
     assert case.says in answer.stderr
@@ -352,7 +345,7 @@ def test_refuses(kubectl: Kubectl, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", by_name(ACCEPTED))
-def test_accepts(kubectl: Kubectl, case: Case) -> None:
+def test_accepts(kubectl: Program, case: Case) -> None:
     answer = try_out(kubectl, changed(case.change, VALID))
     assert answer.returncode == 0, answer.stderr
     assert "Warning" not in answer.stderr
@@ -365,7 +358,7 @@ def test_every_rule_has_a_case() -> None:
         assert any(says in message for says in tried), f"no case for {message!r}"
 
 
-def test_defaults_are_written_into_the_object(kubectl: Kubectl) -> None:
+def test_defaults_are_written_into_the_object(kubectl: Program) -> None:
     text = json.dumps(VALID)
     answer = kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=text)
     spec = json.loads(answer.stdout)["spec"]
@@ -380,7 +373,7 @@ def test_defaults_are_written_into_the_object(kubectl: Kubectl) -> None:
 
 
 @pytest.fixture
-def earlier_kind(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
+def earlier_kind(kubectl: Program) -> Iterator[dict[str, Any]]:
     """The same definition in another group and without a rule: what an earlier one might be."""
     definition: dict[str, Any] = yaml.safe_load(CRD.read_text())
     definition["spec"]["group"] = "earlier.modelfleet.dev"
@@ -394,7 +387,7 @@ def earlier_kind(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
 
 
 def test_new_rules_do_not_lock_in_an_old_object(
-    kubectl: Kubectl, earlier_kind: dict[str, Any]
+    kubectl: Program, earlier_kind: dict[str, Any]
 ) -> None:
     """What an earlier definition let in can still get its status, be labelled and be deleted."""
     kind = earlier_kind["metadata"]["name"]
@@ -438,7 +431,7 @@ def _without_rules(node: Any) -> Any:
     return node
 
 
-def _wait_until_served(kubectl: Kubectl, name: str) -> None:
+def _wait_until_served(kubectl: Program, name: str) -> None:
     kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
     deadline = time.monotonic() + 30
     while kubectl("get", name, check=False).returncode != 0:
