@@ -57,7 +57,7 @@ def install(tools: Tools, images: Images, *more: str) -> None:
     run(
         tools.helm_command(
             "upgrade", "--install", RELEASE, str(CHART),
-            "--namespace", NAMESPACE, "--create-namespace",
+            "--namespace", NAMESPACE, "--create-namespace", "--take-ownership",
             *values(images), *more,
             "--wait", "--timeout", "3m",
         )

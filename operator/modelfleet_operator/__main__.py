@@ -12,15 +12,14 @@ import uuid
 from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 
-import kopf
-
-from modelfleet_operator import logs, watch
+from modelfleet_operator import logs
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.health import serve_health
 from modelfleet_operator.cluster.lease import DURATION_S, Lease, LeaseLost
 from modelfleet_operator.loop import Keeper, Look
 from modelfleet_operator.plan.types import Defaults
 from modelfleet_operator.settings import Settings, SettingsError, describe
+from modelfleet_operator.watch import watch
 
 log = logging.getLogger("modelfleet")
 
@@ -86,22 +85,14 @@ async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asynci
         concurrency=settings.concurrency,
         resync=timedelta(seconds=settings.resync_seconds),
     )
-    options = kopf.OperatorSettings()
-    watch.configure(options)
-    watching = kopf.operator(
-        registry=watch.registry(keeper),
-        settings=options,
-        standalone=True,  # the lease decides who works, not kopf's peering
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-        stop_flag=stop,
-    )
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
-    tasks = [asyncio.create_task(lease.keep()), asyncio.create_task(watching)]
+    tasks = [
+        asyncio.create_task(lease.keep()),
+        asyncio.create_task(watch(keeper.wake, settings.namespaces)),
+        asyncio.create_task(stop.wait()),
+    ]
     try:
-        done, _ = await asyncio.wait(
-            [*tasks, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # a watch that died takes the process with it; the kubelet starts another
     finally:

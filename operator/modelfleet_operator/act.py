@@ -9,6 +9,7 @@ subresource, by whoever decides on it. It is never part of what is applied: a fi
 once and is left out later falls back to its default, which would be one pod.
 """
 
+import uuid
 from collections.abc import Iterable
 
 from modelfleet_operator import kinds
@@ -138,8 +139,8 @@ async def events(cluster: KubeApi, seen: Observed, news: Iterable[Event], report
     """Tells what happened. An event that is refused is lost, and nothing else is."""
     resource = seen.resource
     moment = seen.now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    for number, event in enumerate(news):
-        name = f"{resource.name}.{int(seen.now.timestamp() * 1e6):x}{number:02x}"
+    for event in news:
+        name = f"{resource.name}.{uuid.uuid4().hex[:16]}"
         body = {
             "apiVersion": kinds.EVENT.api_version,
             "kind": kinds.EVENT.kind,

@@ -28,4 +28,6 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # kopf tells each of its own steps at INFO, for every event of every object.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # It warns that it leaves the signals alone, which is what we want of it.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     logging.getLogger("aiohttp").setLevel(logging.WARNING)

@@ -3,8 +3,14 @@
 kopf holds no state here. Its handlers only say "look again": they patch nothing, so no annotation
 and no finalizer ever gets onto a resource, and a deletion never waits for the operator. (kopf's own
 daemons need a finalizer, which is why the tasks of `loop.py` are plain tasks.)
+
+kopf runs in a thread of its own: in a shared loop it takes the signals over, and when it ends it
+cancels every task that was started since its beginning, ours among them.
 """
 
+import asyncio
+import threading
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +19,9 @@ import kopf
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.kinds import Kind
-from modelfleet_operator.loop import Keeper, Key
+from modelfleet_operator.loop import Key
+
+Wake = Callable[[Key], None]
 
 WATCHED_CHILDREN = (*kinds.CHILDREN, kinds.POD, kinds.ENDPOINT_SLICE)
 
@@ -41,17 +49,47 @@ def configure(settings: kopf.OperatorSettings) -> None:
         settings.watching.label_selectors[name] = labels.every_child()
 
 
-def registry(keeper: Keeper) -> kopf.OperatorRegistry:
-    """Handlers that wake `keeper`, and nothing else."""
+async def watch(wake: Wake, namespaces: Collection[str]) -> None:
+    """Calls `wake`, in the caller's loop, for whatever may have changed. Ends when it is cancelled.
+
+    Raises what ended a watch for good: the process is to end with it.
+    """
+    loop = asyncio.get_running_loop()
+    settings = kopf.OperatorSettings()
+    configure(settings)
+    stop = threading.Event()
+    handlers = registry(lambda key: loop.call_soon_threadsafe(wake, key))
+
+    def run() -> None:
+        kopf.run(
+            registry=handlers,
+            settings=settings,
+            standalone=True,  # the lease decides who works, not kopf's peering
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=stop,
+        )
+
+    running = asyncio.ensure_future(asyncio.to_thread(run))
+    try:
+        await asyncio.shield(running)
+        raise RuntimeError("kopf ended, and nobody had asked it to")
+    finally:
+        stop.set()
+        await asyncio.wait([running], timeout=10)
+
+
+def registry(wake: Callable[[Key], Any]) -> kopf.OperatorRegistry:
+    """Handlers that call `wake`, and do nothing else."""
     handlers = kopf.OperatorRegistry()
 
     async def on_resource(namespace: str, name: str, **_: Any) -> None:
-        keeper.wake(Key(namespace, name))
+        wake(Key(namespace, name))
 
     async def on_child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
         owner = labels.get(DEPLOYMENT)
         if owner:
-            keeper.wake(Key(namespace, owner))
+            wake(Key(namespace, owner))
 
     def on(kind: Kind, handler: Any) -> None:
         kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers)(handler)

@@ -68,15 +68,21 @@ def quoted(text: str) -> str:
 
 
 def is_duration(field: str) -> str:
-    """True in CEL for a text that `duration()` can read: what else is asked is asked of those."""
+    """True in CEL for a text with the shape of a duration: of any other, only that is said."""
     return f"{field}.matches({quoted(DURATION_PATTERN)})"
+
+
+def is_countable(field: str) -> str:
+    """True in CEL for a duration that `duration()` can hold; it fails beyond some 290 years, and
+    the API server would answer with the failure instead of our sentence."""
+    return f"{field}.matches(r'^([0-9]{{1,5}}h|[0-9]{{1,7}}m|[0-9]{{1,9}}(s|ms|us))+$')"
 
 
 def bounded_duration(at_least: str, at_most: str, message: str) -> Schema:
     """The rule that a duration lies between two others (both may be reached)."""
     return rule(
-        f"!{is_duration('self')} || "
-        f"(duration(self) >= duration('{at_least}') && duration(self) <= duration('{at_most}'))",
+        f"!{is_duration('self')} || ({is_countable('self')} && "
+        f"duration(self) >= duration('{at_least}') && duration(self) <= duration('{at_most}'))",
         message,
     )
 

@@ -19,6 +19,7 @@ from modelfleet_operator.api.rules import (
     RESOURCE_NAME_PATTERN,
     SET,
     bounded_duration,
+    is_countable,
     is_duration,
     map_by,
     rule,
@@ -79,7 +80,7 @@ _MODEL = rules(
 
 _BATCHING = rules(
     rule(
-        f"self.maxSize > 1 || !{is_duration('self.maxDelay')} || "
+        f"self.maxSize > 1 || !{is_countable('self.maxDelay')} || "
         "duration(self.maxDelay) == duration('0s')",
         "maxDelay has no effect while maxSize is 1 (no batching): raise maxSize, "
         "or leave maxDelay out.",
@@ -94,8 +95,10 @@ class Runtime(Shared):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                f"!{is_duration('self.batching.maxDelay')} || !{is_duration('self.timeout')} || "
-                "duration(self.batching.maxDelay) < duration(self.timeout)",
+                f"!{is_duration('self.batching.maxDelay')} || !{is_countable('self.timeout')} || "
+                f"({is_countable('self.batching.maxDelay')} && "
+                "(duration(self.batching.maxDelay) == duration('0s') || "
+                "duration(self.batching.maxDelay) < duration(self.timeout)))",
                 "a request would time out before its batch is sent: write a batching.maxDelay "
                 "shorter than timeout.",
                 ".batching.maxDelay",
@@ -246,7 +249,8 @@ class Spec(Shared):
             rule(
                 "!(has(self.replicas) && has(self.autoscaling))",
                 "replicas and autoscaling exclude each other: take replicas out, and the "
-                "autoscaler chooses the number; or take autoscaling out, and the number is fixed.",
+                "autoscaler chooses the number (write replicas: null where kubectl scale put it "
+                "in); or take autoscaling out, and the number is fixed.",
                 ".replicas",
             ),
             # A limit alone will do: the API server copies it into the pod's request.

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -9,7 +10,7 @@ from modelfleet_contract import ModelSource
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.api.status import Status
+from modelfleet_operator.api.status import ConditionType, Status
 from modelfleet_operator.seen import (
     Address,
     InvalidSpec,
@@ -19,6 +20,9 @@ from modelfleet_operator.seen import (
     Trouble,
     Workload,
 )
+
+_TYPES: Final = frozenset(ConditionType)
+_REASONS: Final = frozenset(Reason)
 
 
 def read_resource(found: Json) -> Resource:
@@ -46,10 +50,18 @@ def _read_spec(spec: Json) -> Spec | InvalidSpec:
 
 
 def _read_status(status: Json) -> Status:
-    """A status that an earlier or later operator wrote and this one cannot read counts as none:
-    what has to be known is found in the children again."""
+    """What was said last, perhaps by an operator of another version.
+
+    A condition of a kind or for a reason that this one does not know is left out. A status that
+    cannot be read at all counts as none: what has to be known is in the children too.
+    """
+    known = [
+        condition
+        for condition in status.get("conditions") or ()
+        if condition.get("type") in _TYPES and condition.get("reason") in _REASONS
+    ]
     try:
-        return Status.model_validate(status)
+        return Status.model_validate({**status, "conditions": known})
     except ValidationError:
         return Status()
 

@@ -8,7 +8,8 @@ version (whose defaults and pod template may differ) makes no new revision by it
 Two laws:
 - A field that is not set does not count. A later version of the API may add fields, and the
   API server may fill in their defaults, without one pod being restarted.
-- The revision that the address selects is kept whatever else happens.
+- The revision that the address selects is kept whatever else happens, and so is the one that
+  answers while the address is lost.
 """
 
 import hashlib
@@ -37,10 +38,22 @@ def decide(seen: Observed, spec: Spec, defaults: Defaults) -> Revisions:
         number = max((r.number for r in seen.revisions), default=0) + 1
         made = pod_template(seen.resource, name, variant, spec, defaults)
         wanted = Revision(name, number, variant, spec.model, made)
-    serving = seen.revision(seen.address.revision) if seen.address else None
     told = next((v.stable for v in seen.resource.status.variants if v.name == variant), None)
+    serving = _serving(seen, told)
     proven = serving is not None and (told == serving.name or seen.ready_pods(serving.name) > 0)
     return Revisions(wanted, serving, proven, _kept(seen, spec, wanted, serving))
+
+
+def _serving(seen: Observed, told: str | None) -> Revision | None:
+    """What the address selects. Where it is lost (somebody deleted the Service, or gave it another
+    selector), what still answers gets it back: not the wanted one, which may never be ready."""
+    selected = seen.revision(seen.address.revision) if seen.address else None
+    if selected is not None:
+        return selected
+    answering = [r for r in seen.revisions if seen.ready_pods(r.name) > 0]
+    if answering:
+        return max(answering, key=lambda r: (seen.ready_pods(r.name), r.number))
+    return seen.revision(told)
 
 
 def _kept(

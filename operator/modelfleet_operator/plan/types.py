@@ -25,7 +25,7 @@ class Revisions:
     wanted: Revision
     """What the spec describes; perhaps not yet in the cluster."""
     serving: Revision | None
-    """What the address selects; None before the first revision."""
+    """What the address selects, or selected before it was lost; None before the first revision."""
     proven: bool
     """`serving` has been ready once: it is worth keeping, even while it is not ready."""
     kept: tuple[Revision, ...]
