@@ -11,6 +11,7 @@ VENV := .venv/bin
 RUN := $(VENV)/python
 # Printed once for each process, so that a log says which checkout it speaks of.
 export PYTHONUNBUFFERED := 1
+export FLAVOR
 
 .PHONY: help demo demo-down test test-unit test-e2e check fix generate images cluster-up cluster-down \
         kubeconfig prepare clean

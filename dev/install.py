@@ -1,10 +1,12 @@
 """Installs the operator into a cluster: the images that were built here, and the chart, by helm."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev.cluster import Cluster
 from dev.commands import run
-from dev.images import Images
+from dev.images import Image, Images, Refused, builds
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "helm" / "modelfleet"
@@ -27,6 +29,19 @@ class Tools:
         return [str(self.helm), "--kubeconfig", str(self.kubeconfig), *args]
 
 
+def place(cluster: Cluster, images: Images) -> Images:
+    """Makes the images known to the cluster; what they are called there."""
+    both = [images.operator, images.runtime]
+    if cluster.way != "existing":
+        cluster.load([image.archive for image in both])
+        return images
+    registry = os.environ.get("REGISTRY", "")
+    if not registry:
+        raise Refused("CLUSTER=existing fetches its images: say from where with REGISTRY=...")
+    operator, runtime = builds.push(both, registry)
+    return Images(Image(operator, images.operator.archive), Image(runtime, images.runtime.archive))
+
+
 def values(images: Images) -> list[str]:
     """The chart's settings that name these images."""
     operator, runtime = images.operator.reference, images.runtime.reference
@@ -47,8 +62,8 @@ def values(images: Images) -> list[str]:
 
 
 def _split(reference: str) -> tuple[str, str, str]:
-    registry, _, rest = reference.partition("/")
-    repository, _, tag = rest.rpartition(":")
+    path, _, tag = reference.rpartition(":")
+    registry, _, repository = path.partition("/")
     return registry, repository, tag
 
 

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from dev import cluster as cluster_room
+from dev import images as image_room
 from dev import install, prepare
-from dev.cluster import Cluster, Refused
+from dev.cluster import Cluster
 from dev.commands import Failed, run
 from dev.demo import digits
-from dev.images import Images, build
+from dev.images import build
 
 NAME = "demo"
 NAMESPACE = "demo"
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     action: Callable[[], int] = parser.parse_args(argv).run
     try:
         return action()
-    except (Failed, Refused) as problem:
+    except (Failed, cluster_room.Refused, image_room.Refused) as problem:
         print(f"\ndemo: {problem}", file=sys.stderr)
         return 1
 
@@ -46,7 +48,7 @@ def up() -> int:
         cluster = Cluster.up(NAME)
     tools = install.Tools(cluster.kubectl, cluster.helm, cluster.kubeconfig)
     with step("loading the images into it"):
-        images = _load(cluster, images)
+        images = install.place(cluster, images)
     with step("installing the operator with helm"):
         install.install(tools, images)
     with step("applying examples/digits, and waiting for the model to be Ready"):
@@ -70,11 +72,6 @@ def down() -> int:
         else:
             subprocess.check_call([sys.executable, "-m", "dev.cluster", "down", "--name", NAME])
     return 0
-
-
-def _load(cluster: Cluster, images: Images) -> Images:
-    cluster.load([images.operator.archive, images.runtime.archive])
-    return images
 
 
 def _namespace(tools: install.Tools) -> None:

@@ -92,10 +92,12 @@ async def _create(cluster: KubeApi, seen: Observed, body: Json) -> None:
 async def _scale(cluster: KubeApi, seen: Observed, verdict: Verdict, *, up: bool) -> None:
     for name, count in verdict.replicas.items():
         workload = seen.workloads.get(name)
-        if workload is None or count.pods is None or count.pods == workload.desired:
+        if workload is None:
             continue
-        if (count.pods > workload.desired) is up:
-            await cluster.scale(kinds.DEPLOYMENT, seen.resource.namespace, name, count.pods)
+        # An autoscaler leaves a Deployment of no pods alone, so its lower bound is ours to reach.
+        pods = max(count.least, workload.desired) if count.pods is None else count.pods
+        if pods != workload.desired and (pods > workload.desired) is up:
+            await cluster.scale(kinds.DEPLOYMENT, seen.resource.namespace, name, pods)
 
 
 async def _prune(cluster: KubeApi, seen: Observed, wanted: Iterable[Json]) -> None:

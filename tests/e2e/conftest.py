@@ -8,8 +8,9 @@ it is kept below `.artifacts/`, and the output says where.
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.e2e.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / ".artifacts"
+KEPT_FAILURES = 5
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +37,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def images(cluster: Cluster) -> Images:
-    built = build()
-    cluster.load([built.operator.archive, built.runtime.archive])
-    return built
+    return install.place(cluster, build(flavor=os.environ.get("FLAVOR", "onnx")))
 
 
 @pytest.fixture(scope="session")
@@ -98,14 +98,17 @@ def store(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
     """Keeps the cluster's side of the first failures, while it is still there to be asked."""
-    report: pytest.TestReport = yield  # type: ignore[assignment, misc]
-    if report.failed and report.when == "call":
-        up = item.funcargs.get("cluster") or Cluster.find(os.environ.get("CLUSTER_NAME", "e2e"))
-        already = len(list(ARTIFACTS.glob("*"))) if ARTIFACTS.exists() else 0
-        if isinstance(up, Cluster) and already < 5:
+    report = yield
+    if report.failed and report.when in ("setup", "call") and _kept() < KEPT_FAILURES:
+        up = Cluster.find(os.environ.get("CLUSTER_NAME", "e2e"))
+        if up is not None:
             folder = ARTIFACTS / re.sub(r"\W+", "-", item.name).strip("-")
             up.collect(folder)
             report.sections.append(("the cluster", f"events, logs and resources are in {folder}"))
-    return report  # type: ignore[return-value]
+    return report
+
+
+def _kept() -> int:
+    return len(list(ARTIFACTS.iterdir())) if ARTIFACTS.exists() else 0

@@ -21,12 +21,15 @@ scrape_configs:
     kubeconfig_file: {kubeconfig}
     namespaces: {{names: [{namespace}]}}
   relabel_configs:
-  - {{source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape], regex: "true", action: keep}}
+  - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+    regex: "true"
+    action: keep
   - source_labels: [__address__, __meta_kubernetes_pod_annotation_prometheus_io_port]
     regex: '([^:]+)(?::\\d+)?;(\\d+)'
     replacement: $1:$2
     target_label: __address__
-  - {{source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path], target_label: __metrics_path__}}
+  - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
+    target_label: __metrics_path__
   - {{source_labels: [__meta_kubernetes_pod_name], target_label: pod}}
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 from dev import install
 from dev.cluster import Cluster
 from dev.images import Images
-from tests.e2e.kube import Kube, is_true
+from tests.e2e.kube import Json, Kube, is_true
 from tests.e2e.models import deployment, scale
 from tests.e2e.program import Program
 from tests.e2e.store import Store
@@ -63,10 +63,12 @@ def test_in_an_idle_minute_the_operator_writes_nothing_but_its_lease(
     kube.until(namespace, "mdep", "idle", is_true("Ready"), timeout=90)
     # A look that came late to the last change is over when the lease has been renewed twice.
     renewed: set[str] = set()
-    kube.until(
-        operator, "lease", "modelfleet-operator",
-        lambda found: renewed.add(found["metadata"]["resourceVersion"]) or len(renewed) > 2,
-    )  # fmt: skip
+
+    def twice(lease: Json) -> bool:
+        renewed.add(lease["metadata"]["resourceVersion"])
+        return len(renewed) > 2
+
+    kube.until(operator, "lease", "modelfleet-operator", twice)
     log = Path(cluster.audit_log)
     start = log.stat().st_size
     # Waking it is no reason to write either: a label that is not the operator's touches the object.

@@ -1,8 +1,10 @@
 """`kubectl apply` of one resource, and a model answers behind a stable address."""
 
+from collections.abc import Callable
+
 import httpx
 
-from tests.e2e.kube import Kube, condition, is_true
+from tests.e2e.kube import Json, Kube, condition, is_true
 from tests.e2e.models import REQUEST, deployment, scale
 from tests.e2e.program import Program
 from tests.e2e.store import Store
@@ -81,6 +83,10 @@ def test_applying_the_same_again_changes_nothing(
     assert second["status"]["variants"] == first["status"]["variants"]
 
 
+def _is_another_than(uid: str) -> Callable[[Json], bool]:
+    return lambda found: found["metadata"]["uid"] != uid
+
+
 def test_a_child_that_is_deleted_by_hand_comes_back(
     operator: str, kube: Kube, namespace: str, store: Store
 ) -> None:
@@ -90,10 +96,7 @@ def test_a_child_that_is_deleted_by_hand_comes_back(
     for kind, name in (("service", "lost"), ("deployment", revision)):
         before = kube.get(namespace, kind, name)["metadata"]["uid"]
         kube.delete(namespace, kind, name, "--wait=false")
-        kube.until(
-            namespace, kind, name,
-            lambda found, before=before: found["metadata"]["uid"] != before,
-        )  # fmt: skip
+        kube.until(namespace, kind, name, _is_another_than(before))
     kube.until(namespace, "mdep", "lost", is_true("Ready"), timeout=90)
     answer = httpx.post(
         f"{cluster_url(kube, namespace, 'lost')}/v2/models/lost/infer", json=REQUEST

@@ -44,10 +44,13 @@ async def observe(cluster: KubeApi, namespace: str, name: str, now: datetime) ->
     }
     service = next((s for s in by_kind["Service"] if s["metadata"]["name"] == name), None)
     read = tuple(sorted((read_pod(p) for p in pods), key=lambda p: p.name))
+    resource = read_resource(found)
     return Observed(
         now=now,
-        resource=read_resource(found),
-        revisions=read_revisions(by_kind["ControllerRevision"]),
+        resource=resource,
+        revisions=read_revisions(
+            by_kind["ControllerRevision"], by_kind["Deployment"], resource.status
+        ),
         workloads=read_workloads(by_kind["Deployment"]),
         pods=read,
         address=read_address(

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from modelfleet_contract import ModelSource
+from modelfleet_contract import DOCUMENT_ENV, ModelSource, ServeDocument
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
@@ -66,19 +66,60 @@ def _read_status(status: Json) -> Status:
         return Status()
 
 
-def read_revisions(found: Iterable[Json]) -> tuple[Revision, ...]:
-    """The ControllerRevisions, the oldest first."""
-    revisions = [
-        Revision(
+def read_revisions(
+    found: Iterable[Json], deployments: Iterable[Json] = (), told: Status | None = None
+) -> tuple[Revision, ...]:
+    """The ControllerRevisions, the oldest first.
+
+    One that somebody deleted is read from its Deployment, which holds the same template: it may be
+    serving at this moment. Its number is the one that was told last.
+    """
+    revisions = {
+        each["metadata"]["name"]: Revision(
             name=each["metadata"]["name"],
             number=each["revision"],
-            variant=each["metadata"]["labels"].get(labels.VARIANT, labels.DEFAULT_VARIANT),
-            model=ModelSource.model_validate(each["data"]["model"]),
+            variant=_variant(each),
+            model=_read_model(each["data"]["model"]),
             template=each["data"]["template"],
         )
         for each in found
-    ]
-    return tuple(sorted(revisions, key=lambda r: (r.number, r.name)))
+    }
+    numbers = {r.name: r.number for v in (told or Status()).variants for r in v.revisions}
+    for each in deployments:
+        name, template = each["metadata"]["name"], each["spec"]["template"]
+        model = _served(template)
+        if name not in revisions and model is not None:
+            revisions[name] = Revision(name, numbers.get(name, 0), _variant(each), model, template)
+    return tuple(sorted(revisions.values(), key=lambda r: (r.number, r.name)))
+
+
+def _variant(child: Json) -> str:
+    return str(child["metadata"]["labels"].get(labels.VARIANT, labels.DEFAULT_VARIANT))
+
+
+def _served(template: Json) -> ModelSource | None:
+    """The model that such pods serve; None where that cannot be told."""
+    for container in template["spec"]["containers"]:
+        for variable in container.get("env", ()):
+            if variable["name"] == DOCUMENT_ENV:
+                try:
+                    return ServeDocument.from_json(variable.get("value", "")).model
+                except ValidationError:
+                    return None
+    return None
+
+
+def _read_model(model: Json) -> ModelSource:
+    """A revision that a later operator made may have a kind of address that this one does not
+    know. It is shown as it stands: its pods are made from its template, not from this."""
+    try:
+        return ModelSource.model_validate(model)
+    except ValidationError:
+        return ModelSource.model_construct(
+            uri=str(model.get("uri", "")),
+            digest=model.get("digest"),
+            version=model.get("version"),
+        )
 
 
 def read_workloads(found: Iterable[Json]) -> dict[str, Workload]:
