@@ -40,12 +40,11 @@ def apt(package):
             "`sudo apt-get install " + package + "`, or install uv, and start again."
         )
     say("installing the Debian package " + package + " (needed once, for uv)")
-    quiet = {"stdout": subprocess.DEVNULL}
-    subprocess.check_call(["apt-get", "update", "-qq"], **quiet)
+    subprocess.check_call(["apt-get", "update", "-qq"], stdout=subprocess.DEVNULL)
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     lock = ["-o", "DPkg::Lock::Timeout=300"]
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
-    subprocess.check_call([*command, *lock], env=environment, **quiet)
+    subprocess.check_call([*command, *lock], env=environment, stdout=subprocess.DEVNULL)
 
 
 def find_uv():
