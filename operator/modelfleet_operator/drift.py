@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 _UNITS: Final = {
-    "m": Decimal("0.001"),
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
     "": Decimal(1),
     **{u: Decimal(1000) ** i for i, u in enumerate("kMGTPE", start=1)},
     **{f"{u}i": Decimal(1024) ** i for i, u in enumerate("KMGTPE", start=1)},
@@ -22,6 +24,8 @@ def reads_as(wanted: Any, found: Any) -> bool:
         case dict():
             if not isinstance(found, dict):
                 return not wanted and found is None
+            if wanted == found:  # mostly, and this is much the faster way to see it
+                return True
             return all(reads_as(value, found.get(key)) for key, value in wanted.items())
         case list() | tuple():
             if not isinstance(found, list):
@@ -31,6 +35,8 @@ def reads_as(wanted: Any, found: Any) -> bool:
             return found is None
         case bool():
             return wanted is found or (not wanted and found is None)
+        case "":
+            return found in ("", None)
         case _:
             return bool(wanted == found) or _same_amount(wanted, found)
 
@@ -44,7 +50,7 @@ def _amount(value: Any) -> Decimal | None:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return None
     text = str(value)
-    number = text.rstrip("mkKMGTPEi")
+    number = text.rstrip("numkKMGTPEi")
     unit = text[len(number) :]
     if unit not in _UNITS or not number.replace(".", "", 1).isdecimal():
         return None

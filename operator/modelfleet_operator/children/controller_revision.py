@@ -6,7 +6,9 @@ from modelfleet_operator.seen import Json, Resource, Revision
 
 
 def build(resource: Resource, revision: Revision) -> Json:
-    model = revision.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    # Only what is set: the API server lets nobody change `data`, and an operator of a later version
+    # may know one field more.
+    model = revision.model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     body = {
         "revision": revision.number,
         "data": {"model": model, "template": revision.template},

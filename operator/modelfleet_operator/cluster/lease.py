@@ -21,6 +21,8 @@ log = logging.getLogger("modelfleet.lease")
 
 DURATION_S = 15
 RENEW_S = 5.0
+RETRY_S = 1.0
+"""After a renewal that failed."""
 GIVE_UP_S = 10.0
 """A holder that could not renew for so long stops, well before another may take over."""
 
@@ -45,7 +47,7 @@ class Lease:
         self._clock = clock
         self._last_seen: tuple[Any, float] | None = None
         self.renewed_at: float | None = None
-        """By `clock`; None while another holds the lease."""
+        """By `clock`, when the last renewal was asked for; None while another holds the lease."""
 
     async def acquire(self) -> None:
         """Returns when the lease is ours. Waits as long as another renews it."""
@@ -63,16 +65,28 @@ class Lease:
             await asyncio.sleep(RENEW_S / 2)
 
     async def keep(self) -> None:
-        """Renews for ever. Raises `LeaseLost` when that did not work for too long."""
+        """Renews for ever. Raises `LeaseLost` when that did not work for too long.
+
+        No call is waited for beyond that moment: one may hang for longer than the lease lasts.
+        """
+        rest, problem = RENEW_S, "no answer"
         while True:
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(max(0.0, min(rest, self._left())))
+            if self._left() <= 0.0:
+                raise LeaseLost(f"not renewed for {GIVE_UP_S:.0f} s: {problem}")
             try:
-                if not await self._try():
-                    raise LeaseLost("another operator holds the lease")
-            except ApiError as error:
-                since = self._clock() - (self.renewed_at or 0.0)
-                if since > GIVE_UP_S:
-                    raise LeaseLost(f"not renewed for {since:.0f} s: {error}") from error
+                async with asyncio.timeout(self._left()):
+                    held = await self._try()
+            except (ApiError, TimeoutError) as error:
+                rest, problem = RETRY_S, str(error) or "no answer"
+                continue
+            if not held:
+                raise LeaseLost("another operator holds the lease")
+            rest = RENEW_S
+
+    def _left(self) -> float:
+        """How long we may go on without another renewal."""
+        return 0.0 if self.renewed_at is None else self.renewed_at + GIVE_UP_S - self._clock()
 
     async def release(self) -> None:
         """Gives the lease back, so that another need not wait for it to run out."""
@@ -107,12 +121,13 @@ class Lease:
             "leaseDurationSeconds": DURATION_S,
             "renewTime": stamp,
         }
+        asked = self._clock()  # others count from when the lease changes, not from when we hear it
         try:
             await self._cluster.replace(kinds.LEASE, self._namespace, lease)
         except Conflict:
             self.renewed_at = None
             return False
-        self.renewed_at = self._clock()
+        self.renewed_at = asked
         return True
 
     async def _create(self) -> bool:
@@ -129,11 +144,12 @@ class Lease:
                 "leaseTransitions": 0,
             },
         }
+        asked = self._clock()
         try:
             await self._cluster.create(kinds.LEASE, self._namespace, body)
         except Conflict:
             return False
-        self.renewed_at = self._clock()
+        self.renewed_at = asked
         return True
 
     def _ran_out(self, lease: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from wherever it stands at the moment, and reads the same all the way round.
 from collections.abc import Iterator
 from typing import Final
 
-from modelfleet_contract import Failure
+from modelfleet_contract import Failure, FailureReason
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.seen import Json, Pod, Trouble
@@ -52,14 +52,18 @@ def _trouble(pod: Json, conditions: dict[str, Json]) -> Trouble | None:
     if placed.get("status") == "False" and placed.get("reason") == "Unschedulable":
         return _unplaced(pod, placed.get("message", ""))
     status = pod.get("status", {})
-    for container in (
-        *status.get("initContainerStatuses", ()),
-        *status.get("containerStatuses", ()),
-    ):
+    # A step before serving has to end, and to end well.
+    running = [c for c in status.get("initContainerStatuses", ()) if not _ended_well(c)]
+    for container in (*running, *status.get("containerStatuses", ())):
         found = next(_of_container(container, pod), None)
         if found is not None:
             return found
     return None
+
+
+def _ended_well(container: Json) -> bool:
+    ended = container.get("state", {}).get("terminated")
+    return ended is not None and ended.get("exitCode") == 0
 
 
 def _unplaced(pod: Json, message: str) -> Trouble:
@@ -89,9 +93,7 @@ def _of_container(container: Json, pod: Json) -> Iterator[Trouble]:
         yield Trouble(Reason.CRASHED, f"the container does not start: {message or reason}")
     ended = state.get("terminated") or before.get("terminated")
     if ended:
-        init = container["name"] == labels.FETCH_CONTAINER
-        if not (init and ended.get("exitCode") == 0):
-            yield from _of_ending(ended, container["name"], pod)
+        yield from _of_ending(ended, container["name"], pod)
 
 
 def _of_ending(ended: Json, container: str, pod: Json) -> Iterator[Trouble]:
@@ -105,12 +107,16 @@ def _of_ending(ended: Json, container: str, pod: Json) -> Iterator[Trouble]:
         return
     said = Failure.from_termination_log(ended.get("message", ""))
     code = ended.get("exitCode", 0)
-    if said is not None and code != 0:
-        yield Trouble(Reason(said.reason.value), said.message)
-    elif code in _ENDED_BY_PROBE:
+    # Where nothing was said the kubelet gives the end of the log, which reads as a crash; of one
+    # that was ended from outside, that is whatever it did at the moment.
+    if code in _ENDED_BY_PROBE and (
+        code == 0 or said is None or said.reason is FailureReason.CRASHED
+    ):
         yield Trouble(
             Reason.PROBE_FAILED, "the container was restarted because its probes did not answer"
         )
+    elif said is not None:
+        yield Trouble(Reason(said.reason.value), said.message)
     else:
         yield Trouble(Reason.CRASHED, f"the container ended with exit code {code} and said nothing")
 

@@ -56,7 +56,7 @@ def decide(
     url = f"http://{address.name}.{address.namespace}.svc.{defaults.cluster_domain}"
     stable = _stable(seen, verdict)
     wanted = verdict.revisions.wanted
-    since = _candidate_since(seen, wanted, stable)
+    since = _candidate_since(seen, verdict, stable)
     left = spec.rollout.progress_deadline - (seen.now - since) if since else None
     state = _state(seen, verdict)
     late = left is not None and left <= timedelta(0) and state.reason is not Reason.STOPPED
@@ -148,13 +148,24 @@ def _stable(seen: Observed, verdict: Verdict) -> str | None:
     return to if seen.ready_pods(to) > 0 else None
 
 
-def _candidate_since(seen: Observed, wanted: Revision, stable: str | None) -> datetime | None:
-    if stable == wanted.name:
+def _candidate_since(seen: Observed, verdict: Verdict, stable: str | None) -> datetime | None:
+    """None when no other is on its way, or when none of its pods is asked for."""
+    wanted = verdict.revisions.wanted.name
+    if stable == wanted or verdict.replicas[wanted].pods == 0:
         return None
     for variant in seen.resource.status.variants:
-        if variant.candidate == wanted.name and variant.candidate_since:
-            return datetime.fromisoformat(variant.candidate_since)
+        if variant.candidate == wanted and variant.candidate_since:
+            return _read(variant.candidate_since) or seen.now
     return seen.now
+
+
+def _read(moment: str) -> datetime | None:
+    """None for what is no moment: anybody may have written into the status."""
+    try:
+        read = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return read if read.tzinfo else None
 
 
 def _label(revision: Revision) -> str:

@@ -29,9 +29,10 @@ def affinity(accelerator: Accelerator | None, asked: Json | None) -> Json | None
     """What is asked for, with the products added to what it requires of nodes.
 
     Terms are alternatives and the expressions inside one are not, so the products go into each
-    term; where there is none, they are the only one.
+    term; where there is none, they are the only one. What is no affinity at all is handed on as it
+    is: the API server says what is wrong with it.
     """
-    if accelerator is None or not accelerator.products:
+    if accelerator is None or not accelerator.products or not _is_one(asked):
         return asked
     products = {
         "key": accelerator.product_label,
@@ -48,3 +49,14 @@ def affinity(accelerator: Accelerator | None, asked: Json | None) -> Json | None
         for term in terms
     ]
     return merged
+
+
+def _is_one(asked: Json | None) -> bool:
+    """Whether the products can be put into it: the resource's schema leaves the inside open."""
+    nodes = (asked or {}).get("nodeAffinity", {})
+    required = nodes.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    terms = required.get("nodeSelectorTerms", []) if isinstance(required, dict) else None
+    return isinstance(terms, list) and all(
+        isinstance(term, dict) and isinstance(term.get("matchExpressions", []), list)
+        for term in terms
+    )

@@ -16,7 +16,14 @@ def decide(seen: Observed, revisions: Revisions, replicas: Replicas) -> Switch:
         return Switch(to=wanted, moved=serving is None)
     if not revisions.proven:
         return Switch(to=wanted, moved=True)
-    ready, least = seen.ready_pods(wanted), replicas[wanted].least
+    ready, least = min(seen.ready_pods(wanted), _asked(seen, wanted)), replicas[wanted].least
     if ready >= least:
         return Switch(to=wanted, moved=True)
     return Switch(to=serving.name, moved=False, waits_for=f"{ready} of {least} pods are ready")
+
+
+def _asked(seen: Observed, revision: str) -> int:
+    """Pods beyond what its Deployment asks for are about to go, ready or not: someone may come back
+    to a revision in the moment after it was told to shrink."""
+    workload = seen.workloads.get(revision)
+    return 0 if workload is None else workload.desired

@@ -41,6 +41,13 @@ def test_asking_for_an_archive_keeps_it(tmp_path: Path) -> None:
     assert not newer.exists()
 
 
+def test_an_archive_asked_for_just_now_is_spared(tmp_path: Path) -> None:
+    paths = [_put(tmp_path, recipe.operator(), number) for number in range(5)]
+    for path in paths:
+        os.utime(path)
+    assert shelf.prune(tmp_path, keep=1) == []
+
+
 def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     assert not shelf.found(shelf.image(tmp_path, recipe.operator(), f"{1:012x}"))
 

@@ -56,10 +56,10 @@ def test_an_existing_cluster_needs_its_registry_and_its_kubeconfig(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(Refused, match="REGISTRY"):
-        existing.up(cluster_folder("dev"), audit=True)
+        existing.check()
     monkeypatch.setenv("REGISTRY", "registry.example/team")
     with pytest.raises(Refused, match="KUBECONFIG"):
-        existing.up(cluster_folder("dev"), audit=True)
+        existing.check()
     with pytest.raises(Refused, match=r"registry\.example/team"):
         existing.load(cluster_folder("dev"), [Path("x.tar")])
 
@@ -73,6 +73,15 @@ def test_a_name_that_could_not_be_a_host_name_is_refused(name: str) -> None:
 def test_the_way_of_kind_mounts_the_hosts_disk() -> None:
     mounts = json.loads(kind.config())["nodes"][0]["extraMounts"]
     assert mounts == [{"hostPath": "/", "containerPath": "/host"}]
+
+
+def test_a_refused_start_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLUSTER", "existing")
+    assert main(["up", "--name", "dev"]) == 1
+    assert "REGISTRY" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cluster_that_is_not_up_has_no_kubeconfig(

@@ -7,6 +7,7 @@ now is taken away.
 """
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +41,8 @@ class MemoryApi(KubeApi):
         self.watched: list[Callable[[Write], None]] = []
         """Called with each write before it is done; what it raises is the answer."""
         self._applied: dict[tuple[Where, str | None], Json] = {}
-        self._count = 0
+        self.version = 0
+        """One more with each change of anything."""
 
     # What people and controllers do; none of it is the operator's and none is written down.
 
@@ -48,9 +50,13 @@ class MemoryApi(KubeApi):
         """Stores an object as it is given, with what the server adds."""
         where = _where(kind, body["metadata"]["namespace"], body["metadata"]["name"])
         found = self.objects.get(where)
-        metadata = {"generation": 1, **body["metadata"], "resourceVersion": self._next()}
+        metadata = {"generation": 1, **body["metadata"]}
         metadata.setdefault("uid", found["metadata"]["uid"] if found else f"uid-{self._next()}")
+        metadata["resourceVersion"] = found["metadata"]["resourceVersion"] if found else ""
         stored = as_stored(kind, {**body, "metadata": metadata})
+        if stored == found:
+            return found
+        metadata["resourceVersion"] = self._next()
         self.objects[where] = stored
         return stored
 
@@ -62,13 +68,15 @@ class MemoryApi(KubeApi):
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         where = _where(kind, namespace, name)
         del self.objects[where]
+        self.version += 1
         self._applied = {key: body for key, body in self._applied.items() if key[0] != where}
 
     def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
         return self.objects.get(_where(kind, namespace, name))
 
     def all(self, kind: Kind) -> list[Json]:
-        return [body for (k, _, _), body in sorted(self.objects.items()) if k == kind.kind]
+        there = [(where, body) for where, body in self.objects.items() if where[0] == kind.kind]
+        return [body for _, body in sorted(there, key=lambda each: each[0])]
 
     # What the operator calls.
 
@@ -79,14 +87,14 @@ class MemoryApi(KubeApi):
         found = self.find(kind, namespace, name)
         if found is None:
             raise NotFound(f'{kind.plural} "{name}" not found')
-        return found
+        return deepcopy(found)
 
     async def list(self, kind: Kind, namespace: str, *, label_selector: str = "") -> list[Json]:
         asked = dict(part.split("=", 1) for part in label_selector.split(",") if part)
         return [
             body
-            for (k, space, _), body in sorted(self.objects.items())
-            if (k, space) == (kind.kind, namespace)
+            for body in self.all(kind)
+            if body["metadata"]["namespace"] == namespace
             and asked.items() <= body["metadata"].get("labels", {}).items()
         ]
 
@@ -153,8 +161,8 @@ class MemoryApi(KubeApi):
         return stored
 
     def _next(self) -> str:
-        self._count += 1
-        return str(self._count)
+        self.version += 1
+        return str(self.version)
 
 
 def refusing(verb: str, kind: Kind, error: ApiError) -> Callable[[Write], None]:

@@ -51,6 +51,18 @@ def test_the_address_waits_for_every_pod_that_is_needed() -> None:
     assert switch(changing(2)) == Switch(B.name, moved=True)
 
 
+def test_pods_that_were_told_to_go_do_not_count_although_they_are_still_ready() -> None:
+    """Going back to a revision in the moment after its Deployment was scaled down."""
+    picture = seen(
+        spec("v1", replicas=2),
+        revisions=[A, B],
+        pods=[*pods(A, 2), *pods(B, 2)],
+        desired={A.name: 0},
+        address=address(B, ready={B.name: 2}),
+    )
+    assert switch(picture) == Switch(B.name, False, "0 of 2 pods are ready")
+
+
 def test_a_proven_one_is_kept_even_while_all_its_pods_are_away() -> None:
     assert switch(changing(1, stable=0)).to == A.name
 

@@ -1,0 +1,360 @@
+"""`modelfleet-runtime serve | fetch | inspect`."""
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from pydantic import ValidationError
+
+from modelfleet_contract import (
+    DOCUMENT_ENV,
+    HTTP_PORT,
+    Batching,
+    FailureReason,
+    ModelFormat,
+    ModelSource,
+    ServeDocument,
+    format_duration,
+    parse_duration,
+)
+from modelfleet_runtime import logs
+from modelfleet_runtime.errors import CannotServe, one_line
+from modelfleet_runtime.settings import LOG_FORMATS, Settings
+
+log = logging.getLogger("modelfleet")
+
+_DEFAULTS = Batching()
+_TIMEOUT = ServeDocument.model_fields["timeout"].default
+
+_SERVE = f"""\
+Load one model and answer over HTTP until SIGTERM.
+
+PATH is a file or a folder with an ONNX model (model.onnx), a TorchScript model (model.pt) or a
+Python class (model.py), or an http(s) address of one (an archive .tar, .tar.gz, .zip, or a file).
+Without PATH, the document in the environment variable {DOCUMENT_ENV} says what to serve; that is
+how the modelfleet operator starts it, and the flags on what to serve are then not allowed.
+
+  modelfleet-runtime serve examples/digits
+  curl localhost:{HTTP_PORT}/predict -d '{{"inputs": [0, 0, 5, ...]}}'
+
+  modelfleet-runtime serve model.onnx --name digits --max-batch-size 64 --max-delay 2ms
+  modelfleet-runtime serve https://host/digits.tar.gz --digest sha256:...
+
+  http://localhost:{HTTP_PORT}/docs describes every route, with examples that fit the model.
+"""
+_FETCH = f"""\
+Copy the model that the document in {DOCUMENT_ENV} names to where `serve` will look for it.
+
+Only http(s) addresses are fetched. The digest is checked before anything is unpacked; a broken
+download goes on where it stopped; a second call finds the work done. The operator runs this before
+`serve`; without a cluster `serve` does it by itself.
+"""
+_INSPECT = """\
+Say what PATH is: its format, what it takes and gives, and why it is not another format.
+
+The model is loaded and warmed up, not served.
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Exits with 0 after a drain, 2 for wrong flags, and else with the failure's own code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.from_env()
+    except CannotServe as error:
+        sys.exit(_fail(error, Settings()))
+    try:
+        options.run(options, settings)
+    except CannotServe as error:
+        sys.exit(_fail(error, settings))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        logging.getLogger("modelfleet").exception("the runtime failed")
+        message = f"the runtime failed: {type(error).__name__}: {one_line(error)}"
+        sys.exit(_fail(CannotServe(FailureReason.CRASHED, message), settings))
+    _leave(0)
+
+
+def _leave(code: int) -> None:
+    """End without waiting for threads of frameworks that were left behind."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _fail(error: CannotServe, settings: Settings) -> int:
+    failure = error.failure
+    if not logging.getLogger().handlers:
+        logs.set_up(settings.log_format, settings.log_level, {})
+    log.error("%s", failure.message, extra={"reason": failure.reason.value})
+    try:
+        if settings.termination_log.exists():
+            settings.termination_log.write_text(failure.to_termination_log())
+    except OSError as problem:
+        log.warning("the termination log cannot be written: %s", problem.strerror)
+    return error.exit_code
+
+
+# -- verbs
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> None:
+    settings = replace(
+        settings,
+        host=options.host or settings.host,
+        port=settings.port if options.port is None else options.port,
+        threads=options.threads or settings.threads,
+        access_log=options.access_log or settings.access_log,
+        log_format=options.log_format or settings.log_format,
+    )
+    if options.path is None:
+        document = _document_of_env(options)
+        location = Path(document.location)
+    else:
+        document, location = _document_of_flags(options, settings)
+    _set_up_logs(document, settings)
+    if options.path is not None and document.model.fetched:
+        from modelfleet_runtime.sources.fetch import fetch
+
+        location.parent.mkdir(parents=True, exist_ok=True)
+        fetch(document.model, location)
+
+    import uvloop
+
+    from modelfleet_runtime.lifecycle import serve
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(document, location, settings))
+
+
+def _fetch(options: argparse.Namespace, settings: Settings) -> None:
+    document = _read_document()
+    _set_up_logs(document, settings)
+    if not document.model.fetched:
+        log.info("%s needs no fetching", document.model.uri)
+        return
+    from modelfleet_runtime.sources.fetch import fetch
+
+    try:
+        fetch(document.model, Path(document.location))
+    except OSError as error:
+        raise CannotServe(
+            FailureReason.MODEL_UNREACHABLE,
+            f"{document.model.uri} cannot be stored at {document.location}: {one_line(error)}",
+        ) from error
+
+
+def _inspect(options: argparse.Namespace, settings: Settings) -> None:
+    logs.set_up("text", "WARNING", {})
+    from modelfleet_runtime import cpus
+    from modelfleet_runtime.engines.engine import engine_for
+    from modelfleet_runtime.packages.find import find, look
+    from modelfleet_runtime.packages.package import Match
+
+    place = Path(options.path)
+    for fmt, verdict in look(place):
+        if isinstance(verdict, Match):
+            print(f"{fmt}: yes, {verdict.main}")
+        else:
+            print(f"{fmt}: no, {verdict.why}")
+    package = find(place, ModelFormat(options.format))
+    engine = engine_for(package, cpus.usable_cpus())
+    engine.load()
+    signature = engine.warm_up(_DEFAULTS.max_size)
+    print(f"served as {package.format}, " + (
+        "batched" if signature.batched else "one request at a time"
+    ))  # fmt: skip
+    for spec in signature.inputs:
+        print(f"  takes {spec.describe()}")
+    for spec in signature.outputs:
+        print(f"  gives {spec.describe()}")
+
+
+# -- documents
+
+
+def _read_document() -> ServeDocument:
+    text = os.environ.get(DOCUMENT_ENV, "")
+    if not text:
+        raise CannotServe(
+            FailureReason.DOCUMENT_INVALID,
+            f"there is nothing to serve: give a PATH, or a document in {DOCUMENT_ENV}",
+        )
+    try:
+        return ServeDocument.from_json(text)
+    except ValidationError as error:
+        raise CannotServe(
+            FailureReason.DOCUMENT_INVALID, f"the document in {DOCUMENT_ENV}: {_first(error)}"
+        ) from error
+
+
+def _document_of_env(options: argparse.Namespace) -> ServeDocument:
+    given = [flag for flag, name in _DOCUMENT_FLAGS.items() if getattr(options, name) is not None]
+    if given:
+        raise CannotServe(
+            FailureReason.DOCUMENT_INVALID,
+            f"{', '.join(given)} needs a PATH: without one {DOCUMENT_ENV} says what to serve",
+        )
+    return _read_document()
+
+
+def _document_of_flags(
+    options: argparse.Namespace, settings: Settings
+) -> tuple[ServeDocument, Path]:
+    """The document of the flags, and where its model lies (or will, once fetched)."""
+    scheme = urlsplit(options.path).scheme
+    if scheme in ("http", "https"):
+        uri, name = options.path, Path(urlsplit(options.path).path).name.partition(".")[0]
+        key = hashlib.sha256(f"{uri} {options.digest}".encode()).hexdigest()[:24]
+        location = settings.cache.expanduser() / key / "package"
+    elif scheme == "pvc":
+        raise CannotServe(
+            FailureReason.DOCUMENT_INVALID, "a pvc:// address is of a cluster; give the path"
+        )
+    else:
+        location = Path(options.path.removeprefix("file://")).expanduser().absolute()
+        uri, name = f"file://{quote(str(location))}", location.name.partition(".")[0]
+        if name in ("model", "") and location.parent.name:
+            name = location.parent.name
+    try:
+        batching: dict[str, Any] = {
+            "max_size": options.max_batch_size,
+            "max_delay": options.max_delay,
+            "queue_size": options.queue_size,
+        }
+        source: dict[str, Any] = {
+            "uri": uri,
+            "digest": options.digest,
+            "format": options.format,
+            "version": options.version,
+        }
+        document: dict[str, Any] = {
+            "name": options.name or name or "model",
+            "model": ModelSource(**_given(source)),
+            "batching": Batching(**_given(batching)),
+            "timeout": options.timeout,
+        }
+        return ServeDocument(**_given(document)), location
+    except ValidationError as error:
+        raise CannotServe(FailureReason.DOCUMENT_INVALID, _first(error)) from error
+
+
+# Flags that say what to serve, which the document says where there is one.
+_DOCUMENT_FLAGS = {
+    "--name": "name",
+    "--version": "version",
+    "--format": "format",
+    "--digest": "digest",
+    "--max-batch-size": "max_batch_size",
+    "--max-delay": "max_delay",
+    "--queue-size": "queue_size",
+    "--timeout": "timeout",
+}
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where + ': ' if where else ''}{first['msg']}"
+
+
+def _set_up_logs(document: ServeDocument, settings: Settings) -> None:
+    about = {
+        "name": document.name,
+        "namespace": document.namespace,
+        "revision": document.revision,
+    }
+    logs.set_up(settings.log_format, settings.log_level, about)
+
+
+# -- flags
+
+
+def _parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="modelfleet-runtime",
+        description="Serve a machine-learning model, batched, over HTTP.",
+    )
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    serve = verbs.add_parser(
+        "serve", help="load a model and answer", description=_SERVE, formatter_class=formatter
+    )
+    serve.set_defaults(run=_serve)
+    serve.add_argument("path", metavar="PATH", nargs="?")
+    what = serve.add_argument_group("what to serve (with PATH)")
+    what.add_argument("--name", help="in addresses, answers and metrics; default: PATH's name")
+    what.add_argument("--version", help="in answers and metrics; default 1")
+    what.add_argument(
+        "--format", choices=[f.value for f in ModelFormat], help="default auto: look and decide"
+    )
+    what.add_argument("--digest", help="sha256:... that the file or archive must have")
+    what.add_argument(
+        "--max-batch-size",
+        type=int,
+        metavar="ROWS",
+        help=f"most rows in one batch; 1 turns batching off; default {_DEFAULTS.max_size}",
+    )
+    what.add_argument(
+        "--max-delay",
+        type=_duration,
+        metavar="DURATION",
+        help="how long a batch waits for more while the engine is idle; "
+        f"default {format_duration(_DEFAULTS.max_delay)}",
+    )
+    what.add_argument(
+        "--queue-size",
+        type=int,
+        metavar="REQUESTS",
+        help=f"most requests that wait; one more is answered 503; default {_DEFAULTS.queue_size}",
+    )
+    what.add_argument(
+        "--timeout",
+        type=_duration,
+        metavar="DURATION",
+        help=f"how long a request may take, from its arrival; default {format_duration(_TIMEOUT)}",
+    )
+    how = serve.add_argument_group("how to run (each also as MODELFLEET_HOST, _PORT, ...)")
+    how.add_argument("--host", help="address to listen on; default 0.0.0.0")
+    how.add_argument("--port", type=int, help=f"0 takes a free one; default {HTTP_PORT}")
+    how.add_argument("--threads", type=int, help="of the engine; default: the CPU quota")
+    how.add_argument("--access-log", action="store_true", help="a log line for each request")
+    how.add_argument("--log-format", choices=LOG_FORMATS, help="default: text on a terminal")
+
+    fetch = verbs.add_parser(
+        "fetch", help="copy the model to its volume", description=_FETCH, formatter_class=formatter
+    )
+    fetch.set_defaults(run=_fetch)
+
+    inspect = verbs.add_parser(
+        "inspect", help="say what a path is", description=_INSPECT, formatter_class=formatter
+    )
+    inspect.set_defaults(run=_inspect)
+    inspect.add_argument("path", metavar="PATH")
+    inspect.add_argument("--format", choices=[f.value for f in ModelFormat], default="auto")
+    return parser
+
+
+def _duration(text: str) -> object:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

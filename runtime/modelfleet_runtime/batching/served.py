@@ -1,0 +1,27 @@
+"""The one model that this process serves, as the protocols see it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from modelfleet_runtime.batching.batcher import Batcher
+from modelfleet_runtime.signature import Signature, Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Loaded, warmed up, and reached through its batcher."""
+
+    name: str
+    version: str
+    platform: str
+    """The package's format, for metadata."""
+    batcher: Batcher
+    preprocess: Callable[[Any], Tensors] | None = None
+    """One item as it stood in the JSON -> the tensors of one row. Slow: not on the loop."""
+    postprocess: Callable[[Tensors], Any] | None = None
+    """The tensors of one row -> what stands in the JSON for it. Slow: not on the loop."""
+
+    @property
+    def signature(self) -> Signature:
+        return self.batcher.signature

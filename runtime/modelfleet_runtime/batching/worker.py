@@ -1,0 +1,69 @@
+"""The engine's thread: one job at a time, and it never dies of one."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TypeVar
+
+log = logging.getLogger("modelfleet.batching")
+
+T = TypeVar("T")
+_Job = Callable[[], None]
+
+
+class Worker:
+    """A daemon thread, so that an engine that hangs cannot keep the process from ending."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
+        self._thread.start()
+
+    def post(
+        self,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Run `work` on the thread; then, on the loop, `done` with its result or `failed`."""
+
+        def job() -> None:
+            try:
+                result = work()
+            except BaseException as error:
+                self._back(failed, error)
+            else:
+                self._back(done, result)
+
+        self._jobs.put(job)
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """The result of `work`, run on the thread; what it raises is raised here."""
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def done(result: T) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        def failed(error: BaseException) -> None:
+            if not future.done():
+                future.set_exception(error)
+
+        self.post(work, done, failed)
+        return await future
+
+    def close(self) -> None:
+        """No more jobs after those that wait."""
+        self._jobs.put(None)
+
+    def _back(self, callback: Callable[[T], None], value: T) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+            self._loop.call_soon_threadsafe(callback, value)
+
+    def _live(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()

@@ -1,0 +1,1 @@
+"""One engine a file: load a package, warm up, run batches."""

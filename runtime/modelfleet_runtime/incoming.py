@@ -1,0 +1,133 @@
+"""The transport's side of a request: what its headers ask of the server, and its whole body.
+
+Everything here is told apart before a protocol sees the request, and the same for all of them.
+"""
+
+import asyncio
+import itertools
+import os
+import re
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from modelfleet_runtime.errors import (
+    BadInput,
+    BodyTimeout,
+    ClientLeft,
+    TooLarge,
+    UnsupportedEncoding,
+)
+from modelfleet_runtime.limits import RequestLimits
+
+Receive = Callable[[], Awaitable[Any]]
+
+TIMEOUT_HEADER = b"x-request-timeout-ms"
+REQUEST_ID_HEADER = b"x-request-id"
+
+_ID = re.compile(rb"[\x21-\x7e]+")
+_id_prefix = os.urandom(6).hex()
+_id_count = itertools.count(1)
+_BIG = 64 * 1024
+
+
+def request_id(headers: dict[bytes, bytes], limits: RequestLimits) -> bytes:
+    """The client's, if it is one to print; else one of ours."""
+    given = headers.get(REQUEST_ID_HEADER)
+    if given is not None and len(given) <= limits.request_id_chars and _ID.fullmatch(given):
+        return given
+    return f"{_id_prefix}-{next(_id_count):x}".encode()
+
+
+def deadline(headers: dict[bytes, bytes], arrived: float, timeout: float) -> float:
+    """When the request's time is over: after `timeout` seconds, or sooner by its own header.
+
+    Raises `BadInput` for a header that is not a number of milliseconds above 0.
+    """
+    given = headers.get(TIMEOUT_HEADER)
+    if given is None:
+        return arrived + timeout
+    if not given.isdigit() or len(given) > 12 or int(given) == 0:
+        raise BadInput("x-request-timeout-ms is not a whole number of milliseconds above 0")
+    return arrived + min(timeout, int(given) / 1000)
+
+
+async def body(
+    headers: dict[bytes, bytes], receive: Receive, limits: RequestLimits, until: float
+) -> bytes:
+    """The whole body, decompressed.
+
+    Raises `TooLarge` (from Content-Length before a byte is read), `BodyTimeout`, `ClientLeft`,
+    `UnsupportedEncoding`, `BadInput`.
+    """
+    announced = headers.get(b"content-length")
+    if announced is not None and len(announced) < 19 and int(announced) > limits.body_bytes:
+        raise _too_large(limits)
+    message = await _first(receive, until)
+    if message["type"] == "http.disconnect":
+        raise ClientLeft("the client left")
+    data: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        data = await _rest(data, receive, limits, until)
+    elif len(data) > limits.body_bytes:
+        raise _too_large(limits)
+    encoding = headers.get(b"content-encoding")
+    if encoding is None or encoding == b"identity":
+        return data
+    if len(data) > _BIG:
+        return await asyncio.to_thread(decompress, data, encoding, limits)
+    return decompress(data, encoding, limits)
+
+
+async def _first(receive: Receive, until: float) -> Any:
+    try:
+        async with asyncio.timeout(max(0.001, until - time.monotonic())):
+            return await receive()
+    except TimeoutError as error:
+        raise _late() from error
+
+
+async def _rest(data: bytes, receive: Receive, limits: RequestLimits, until: float) -> bytes:
+    whole = bytearray(data)
+    try:
+        async with asyncio.timeout(max(0.001, until - time.monotonic())):
+            while True:
+                if len(whole) > limits.body_bytes:
+                    raise _too_large(limits)
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientLeft("the client left")
+                whole += message.get("body", b"")
+                if not message.get("more_body"):
+                    break
+    except TimeoutError as error:
+        raise _late() from error
+    if len(whole) > limits.body_bytes:
+        raise _too_large(limits)
+    return bytes(whole)
+
+
+def decompress(data: bytes, encoding: bytes, limits: RequestLimits) -> bytes:
+    """gzip and deflate, never into more than the limit. Raises as `body` does."""
+    window = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}.get(encoding.strip().lower())
+    if window is None:
+        raise UnsupportedEncoding("the body's Content-Encoding is neither gzip nor deflate")
+    inflater = zlib.decompressobj(window)
+    try:
+        plain = inflater.decompress(data, limits.body_bytes + 1)
+    except zlib.error as error:
+        raise BadInput("the body is not what its Content-Encoding says") from error
+    if len(plain) > limits.body_bytes:
+        raise _too_large(limits)
+    if not inflater.eof or inflater.unused_data:
+        raise BadInput("the compressed body is cut off, or something follows it")
+    return plain
+
+
+def _too_large(limits: RequestLimits) -> TooLarge:
+    return TooLarge(f"the body is larger than {limits.body_bytes} bytes")
+
+
+def _late() -> BodyTimeout:
+    return BodyTimeout("the body did not arrive within the request's time")

@@ -1,0 +1,117 @@
+"""One process's life: listen, load, serve, drain, end.
+
+The door opens before the model is loaded, so that the probes can tell "loading" from "dead".
+
+SIGTERM: readiness goes at once, and answers carry `Connection: close`, so that busy connections
+move elsewhere. What was accepted is finished; what still comes on open connections, and for
+`drain_seconds` on new ones, is served. Then the door closes and the process ends with 0. A second
+signal changes nothing: the kubelet's SIGKILL is the limit.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from modelfleet_contract import ServeDocument
+from modelfleet_runtime import loading, server
+from modelfleet_runtime.app import App, AsgiApp
+from modelfleet_runtime.batching.worker import Worker
+from modelfleet_runtime.engines.engine import Engine
+from modelfleet_runtime.life import Life
+from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.settings import Settings
+
+log = logging.getLogger("modelfleet.life")
+
+POLL = 0.02
+"""Seconds between two looks while draining."""
+
+
+async def serve(document: ServeDocument, location: Path, settings: Settings) -> None:
+    """Until SIGTERM or SIGINT and the drain after it. Raises `CannotServe`."""
+    began = time.monotonic()
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    metrics = Metrics(document.name)
+    life = Life(metrics)
+    timeout = document.timeout / timedelta(seconds=1)
+    version = document.model.version or loading.NO_VERSION
+    app = App(
+        document.name, version, life, metrics, timeout, settings.limits, _rest, settings.access_log
+    )
+    sock = server.listen(settings)
+    http = server.make(app, settings)
+    serving = loop.create_task(http.serve(sockets=[sock]))
+    worker = Worker(loop)
+    try:
+        await http.listening.wait()
+        address = f"http://{settings.host}:{sock.getsockname()[1]}"
+        log.info("listening on %s", address)
+        engine = await _load_unless_told(document, location, settings, life, metrics, worker, told)
+        if engine is None:
+            return
+        log.info("ready after %.2f s: %s", time.monotonic() - began, address)
+        await told.wait()
+        life.drain()
+        await _drain(life, settings.drain_seconds, timeout)
+    finally:
+        http.should_exit = True
+        await serving
+        if life.served is not None:
+            life.served.batcher.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await worker.call(engine.close)
+    worker.close()
+    log.info("ended")
+
+
+async def _load_unless_told(
+    document: ServeDocument,
+    location: Path,
+    settings: Settings,
+    life: Life,
+    metrics: Metrics,
+    worker: Worker,
+    told: asyncio.Event,
+) -> Engine | None:
+    """None when the process was told to stop before the model was there."""
+    load = asyncio.ensure_future(
+        loading.load(document, location, settings.threads, metrics, worker)
+    )
+    stop = asyncio.ensure_future(told.wait())
+    await asyncio.wait((load, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not load.done():
+        load.cancel()
+        life.drain()
+        log.info("told to stop while loading")
+        return None
+    served, engine = load.result()
+    metrics.model(served.name, served.version, served.platform)
+    life.loaded(served)
+    return engine
+
+
+async def _drain(life: Life, drain_seconds: float, longest_request: float) -> None:
+    log.info("draining: %d requests in flight", life.in_flight)
+    began = time.monotonic()
+    # Every request ends by its deadline; a little more for its answer to be sent.
+    last = began + drain_seconds + longest_request + 5
+    while (now := time.monotonic()) < last:
+        if now - began >= drain_seconds and life.in_flight == 0:
+            break
+        await asyncio.sleep(POLL)
+    log.info("drained in %.2f s", time.monotonic() - began)
+
+
+def _rest(app: App) -> AsgiApp:
+    from modelfleet_runtime.pages import make
+
+    return make(app)

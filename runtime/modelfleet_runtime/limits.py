@@ -1,0 +1,27 @@
+"""How much of anything a client or a package may make the process hold."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Bounds on one request."""
+
+    body_bytes: int = 64 * 1024 * 1024
+    """Bytes of the body, before and after decompression. Default 64 MiB."""
+    request_id_chars: int = 128
+    """A longer x-request-id is replaced by one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """Bounds on a package that is unpacked."""
+
+    files: int = 20_000
+    total_bytes: int = 256 * 1024**3
+    """Bytes of everything unpacked. Default 256 GiB: volumes have bounds of their own."""
+    ratio: int = 200
+    """How many bytes one byte of the archive may become, once more than `ratio_free_bytes`."""
+    ratio_free_bytes: int = 64 * 1024 * 1024
+    depth: int = 32
+    """Folders within folders."""

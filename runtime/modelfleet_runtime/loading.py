@@ -1,0 +1,89 @@
+"""From the document to a served model: prove, recognise, load, warm up."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from modelfleet_contract import FailureReason, ServeDocument
+from modelfleet_runtime import cpus
+from modelfleet_runtime.batching.batcher import Batcher
+from modelfleet_runtime.batching.pace import Pace
+from modelfleet_runtime.batching.served import Served
+from modelfleet_runtime.batching.worker import Worker
+from modelfleet_runtime.engines.engine import Engine, engine_for
+from modelfleet_runtime.errors import CannotServe, one_line
+from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.packages.find import existing, find
+from modelfleet_runtime.signature import Signature
+from modelfleet_runtime.sources import digest
+
+log = logging.getLogger("modelfleet.load")
+
+NO_VERSION = "1"
+"""The version in addresses and answers where the document names none."""
+
+
+async def load(
+    document: ServeDocument, location: Path, threads: int | None, metrics: Metrics, worker: Worker
+) -> tuple[Served, Engine]:
+    """The model at `location`, ready to answer. Everything slow runs on the engine's thread.
+
+    Raises `CannotServe`.
+    """
+    engine, signature, platform = await worker.call(
+        lambda: _load(document, location, threads or cpus.usable_cpus())
+    )
+    batcher = Batcher(
+        engine.run,
+        signature,
+        document.batching,
+        metrics,
+        worker,
+        asyncio.get_running_loop(),
+        Pace(engine.computes),
+    )
+    served = Served(
+        document.name,
+        document.model.version or NO_VERSION,
+        platform,
+        batcher,
+        getattr(engine, "preprocess", None),
+        getattr(engine, "postprocess", None),
+    )
+    return served, engine
+
+
+def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine, Signature, str]:
+    began = time.monotonic()
+    try:
+        existing(location)
+        if document.model.digest is not None and not document.model.fetched:
+            digest.verify(location, document.model.digest, document.model.uri)
+        package = find(location, document.model.format)
+        engine = engine_for(package, threads)
+        engine.load()
+        signature = engine.warm_up(document.batching.max_size)
+    except CannotServe:
+        raise
+    except MemoryError as error:
+        raise CannotServe(
+            FailureReason.OUT_OF_MEMORY, "there is not enough memory to load the model"
+        ) from error
+    except Exception as error:
+        log.exception("loading failed")
+        raise CannotServe(
+            FailureReason.CRASHED,
+            f"loading the model failed: {type(error).__name__}: {one_line(error)}",
+        ) from error
+    log.info(
+        "loaded %s (%s, %d threads, %s) in %.2f s: takes %s, gives %s",
+        package.main,
+        package.format,
+        threads,
+        "batched" if signature.batched else "one request at a time",
+        time.monotonic() - began,
+        "; ".join(spec.describe() for spec in signature.inputs) or "anything",
+        "; ".join(spec.describe() for spec in signature.outputs) or "anything",
+    )
+    return engine, signature, package.format.value

@@ -1,0 +1,100 @@
+"""What is counted, under which names. No label's value comes from a client.
+
+Children with labels are bound once: finding one by its labels costs more than counting.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+# From a run on the loop (0.1 ms) to the longest usual timeout (60 s).
+SECONDS = (
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
+    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0,
+)  # fmt: skip
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+_LABELS = ("model_name",)
+KNOWN_STATUSES = (200, 400, 404, 405, 408, 413, 415, 499, 500, 503, 504)
+
+
+class Metrics:
+    """The numbers of one model. A registry of its own, so that tests can have many."""
+
+    def __init__(self, model_name: str) -> None:
+        self.registry = CollectorRegistry()
+        self._name = model_name
+        requests = Counter(
+            "inference_requests",
+            "Inference requests answered, by HTTP status (499: the client left)",
+            ("model_name", "status"),
+            registry=self.registry,
+        )
+        self._statuses = {s: requests.labels(model_name, str(s)) for s in KNOWN_STATUSES}
+        self._errors = self._counter(
+            "inference_errors",
+            "Inference requests that failed through no fault of the client (status 500 and above)",
+        )
+        self.latency = self._histogram(
+            "inference_latency_seconds",
+            "From a request's arrival to its answer, whatever the status",
+            SECONDS,
+        )
+        self.in_progress = self._gauge(
+            "inference_in_progress", "Inference requests that have arrived and are not answered"
+        )
+        self.queue_depth = self._gauge("inference_queue_requests", "Requests that wait for a batch")
+        self.queue_seconds = self._histogram(
+            "inference_queue_seconds",
+            "How long the first rows of a request waited for their batch",
+            SECONDS,
+        )
+        self.engine_seconds = self._histogram(
+            "inference_engine_seconds",
+            "How long one batch took in the engine, retries of its members included",
+            SECONDS,
+        )
+        self.batch_rows = self._histogram("inference_batch_rows", "Rows in one batch", ROWS)
+        self.rows = self._counter("inference_rows", "Rows that went through the engine")
+        self.batch_failures = self._counter(
+            "inference_batch_failures",
+            "Batches of several requests that failed as a whole and were run again one by one",
+        )
+        self.ready = self._gauge(
+            "inference_ready", "1 when the model is loaded, warmed up and not draining"
+        )
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, _LABELS, registry=self.registry).labels(self._name)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, _LABELS, registry=self.registry).labels(self._name)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        metric = Histogram(name, text, _LABELS, registry=self.registry, buckets=buckets)
+        return metric.labels(self._name)
+
+    def model(self, name: str, version: str, platform: str) -> None:
+        """Which model is served, as a series whose value is 1."""
+        Gauge(
+            "inference_model_info",
+            "The model that is served",
+            ("model_name", "version", "format"),
+            registry=self.registry,
+        ).labels(name, version, platform).set(1)
+
+    def answered(self, status: int, seconds: float) -> None:
+        """One request was answered (or its client left, 499)."""
+        counter = self._statuses.get(status) or self._statuses[500]
+        counter.inc()
+        if status >= 500:
+            self._errors.inc()
+        self.latency.observe(seconds)
+
+    def exposition(self, accept: str = "") -> tuple[str, bytes]:
+        """Content-Type and body for a scrape; OpenMetrics where the scraper asks for it."""
+        if "application/openmetrics-text" in accept:
+            page: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
+            return OPENMETRICS, page
+        return TEXT, generate_latest(self.registry)

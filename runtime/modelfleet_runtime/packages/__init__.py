@@ -1,0 +1,1 @@
+"""One package format a file: what is in this place, and how is it served?"""

@@ -1,0 +1,105 @@
+"""What is not hot: documentation, metadata, the whole state. A FastAPI application.
+
+It is imported by the first request for one of these, so nothing else may import this file.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from modelfleet_runtime import openapi
+from modelfleet_runtime.app import App, AsgiApp
+from modelfleet_runtime.errors import MethodNotAllowed, Refusal
+
+TITLE = "modelfleet runtime"
+
+
+def own_version() -> str:
+    try:
+        return version("modelfleet")
+    except PackageNotFoundError:
+        return "0"
+
+
+def make(app: App) -> AsgiApp:
+    """The application, with the inference routes and probes described in its OpenAPI document."""
+    pages = FastAPI(
+        title=f"{TITLE}: {app.name}",
+        version=app.version,
+        summary="One model, batched.",
+        redoc_url=None,
+    )
+    life, oip = app.life, app.oip
+
+    @pages.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    @pages.get("/health", tags=["health"], summary="State and model; 200 whenever it can answer")
+    async def health() -> dict[str, Any]:
+        served = life.served
+        return {
+            "status": life.state.value,
+            "ready": life.ready,
+            "model": {
+                "name": app.name,
+                "version": app.version,
+                "loaded": served is not None,
+                "format": served.platform if served else None,
+                "batched": served.signature.batched if served else None,
+            },
+        }
+
+    @pages.get("/v2", tags=["open inference protocol"], summary="The server's name and extensions")
+    async def server_metadata() -> dict[str, Any]:
+        return oip.server_metadata(own_version())
+
+    async def model_metadata(name: str, version: str | None = None) -> dict[str, Any]:
+        oip.check(name, version)
+        return oip.model_metadata(life.model())
+
+    async def model_ready(name: str, version: str | None = None) -> JSONResponse:
+        oip.check(name, version)
+        return JSONResponse({"name": name, "ready": life.ready}, 200 if life.ready else 503)
+
+    for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        pages.get(base, tags=["open inference protocol"], summary="Inputs and outputs")(
+            model_metadata
+        )
+        pages.get(
+            f"{base}/ready", tags=["open inference protocol"], summary="200 when ready, else 503"
+        )(model_ready)
+
+    @pages.exception_handler(Refusal)
+    async def refused(_: Request, refusal: Refusal) -> JSONResponse:
+        headers = {"retry-after": str(refusal.retry_after)} if refusal.retry_after else None
+        return JSONResponse({"error": refusal.message}, refusal.status, headers)
+
+    @pages.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 404:
+            message = f"there is nothing at {request.url.path[:200]}; see /docs"
+        elif error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "another method")
+            message = MethodNotAllowed(allowed).message
+        else:
+            message = str(error.detail)
+        return JSONResponse({"error": message}, error.status_code, error.headers)
+
+    made: dict[str, Any] = {}
+
+    def document() -> dict[str, Any]:
+        # Before the model is loaded its inputs are unknown: that document is not kept.
+        if not made or life.served is None:
+            made.clear()
+            made.update(
+                openapi.complete(FastAPI.openapi(pages), app.name, app.version, life.served)
+            )
+            pages.openapi_schema = None
+        return made
+
+    pages.openapi = document  # type: ignore[method-assign]
+    return pages  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Bytes to tensors and back, one protocol a folder; they talk to the batcher alone."""

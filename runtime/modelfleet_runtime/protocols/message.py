@@ -1,0 +1,57 @@
+"""What the transport hands to a protocol, and what it gets back. Whichever transport it is."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelfleet_runtime.batching.served import Served
+from modelfleet_runtime.errors import BadInput, Refusal
+from modelfleet_runtime.signature import Tensors
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
+# What is taken for JSON. curl -d without a header says the last one, and means JSON here.
+_JSON_TYPES = frozenset(
+    {b"", b"application/json", b"text/plain", b"application/x-www-form-urlencoded"}
+)
+
+
+class Ask(Protocol):
+    def __call__(self, tensors: Tensors, time_limit: float | None = None) -> Awaitable[Tensors]:
+        """The model's outputs, each request its own rows. `time_limit` in seconds from the arrival
+        shortens the deadline. Raises `Refusal`."""
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One request whose body has arrived."""
+
+    headers: dict[bytes, bytes]
+    """Names in lower case; of a repeated header the last."""
+    body: bytes
+    served: Served
+    ask: Ask
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int
+    headers: Headers
+    body: bytes
+
+
+Endpoint = Callable[[Incoming], Awaitable[Answer]]
+"""A protocol's inference route. Raises `Refusal`."""
+
+Refuse = Callable[[Refusal], Answer]
+"""A refusal in the protocol's own shape."""
+
+
+def check_json_type(headers: dict[bytes, bytes]) -> None:
+    """Raises `BadInput` where the body says that it is something else."""
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind not in _JSON_TYPES and not kind.endswith(b"+json"):
+        raise BadInput(
+            f"the body is {kind.decode('latin-1')[:80]!r}; send JSON as application/json"
+        )

@@ -1,0 +1,78 @@
+"""`/predict` and `/predict/batch`."""
+
+import asyncio
+
+from modelfleet_runtime.errors import BadInput, Refusal
+from modelfleet_runtime.protocols.message import (
+    JSON_HEADERS,
+    Answer,
+    Incoming,
+    check_json_type,
+)
+from modelfleet_runtime.protocols.simple import codec
+from modelfleet_runtime.signature import Tensors
+
+PREDICT = "/predict"
+PREDICT_BATCH = "/predict/batch"
+
+
+class SimpleRoutes:
+    """The two endpoints of one model."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self._head = codec.answer_head(name, version)
+
+    async def predict(self, request: Incoming) -> Answer:
+        check_json_type(request.headers)
+        served = request.served
+        signature = served.signature
+        item = codec.inputs_of(request.body)
+        if served.preprocess is not None:
+            tensors = await asyncio.to_thread(served.preprocess, item)
+        else:
+            tensors = codec.decode_item(item, signature)
+            if signature.batched and signature.rows(tensors) != 1:
+                raise BadInput("/predict takes one item; send several to /predict/batch")
+        outputs = await request.ask(tensors)
+        if served.postprocess is not None:
+            written = await asyncio.to_thread(served.postprocess, outputs)
+            body = codec.encode_written(written, self._head)
+        else:
+            body = codec.encode_item(outputs, signature, self._head)
+        return Answer(200, JSON_HEADERS, body)
+
+    async def predict_batch(self, request: Incoming) -> Answer:
+        check_json_type(request.headers)
+        served = request.served
+        items = codec.items_of(request.body)
+        if not served.signature.batched:
+            raise BadInput("this model takes one item at a time; send it to /predict")
+        preprocess, postprocess = served.preprocess, served.postprocess
+        if preprocess is not None:
+            each = preprocess
+
+            def prepare() -> list[Tensors]:
+                rows = []
+                for index, item in enumerate(items):
+                    try:
+                        rows.append(each(item))
+                    except BadInput as error:
+                        raise BadInput(f"inputs[{index}]: {error.message}") from error
+                return rows
+
+            tensors = codec.join_rows(await asyncio.to_thread(prepare))
+        else:
+            tensors = codec.decode_items(items, served.signature)
+        outputs = await request.ask(tensors)
+        if postprocess is not None:
+            rows = [codec.row_of(outputs, index) for index in range(len(items))]
+            written = await asyncio.to_thread(lambda: [postprocess(row) for row in rows])
+            body = codec.encode_written(written, self._head)
+        else:
+            body = codec.encode_items(outputs, len(items), self._head)
+        return Answer(200, JSON_HEADERS, body)
+
+
+def refuse(refusal: Refusal) -> Answer:
+    """A refusal as this protocol (and every route that is not of another) words it."""
+    return Answer(refusal.status, JSON_HEADERS, codec.encode_error(refusal.message))

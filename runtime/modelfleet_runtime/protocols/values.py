@@ -1,0 +1,138 @@
+"""JSON's values to arrays and back, with nothing lost or made up on the way.
+
+A number out of the datatype's range, a null, a text for a number, lists of uneven length: each is
+refused with the place where it stands. numpy alone would wrap, cast or guess.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import orjson
+
+from modelfleet_runtime.errors import BadInput, EngineBroken
+from modelfleet_runtime.signature import Array, DType
+
+_KINDS = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}
+
+
+def parse(body: bytes) -> Any:
+    """Raises `BadInput`; orjson bounds the depth (1024) and refuses NaN and bare text."""
+    if not body:
+        raise BadInput("the body is empty; send a JSON object")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"the body is not valid JSON: {error}") from error
+
+
+def to_array(value: Any, dtype: DType | None, where: str) -> Array:
+    """Nested lists (or one scalar) as an array of that datatype.
+
+    With None the datatype follows the values: FP32, INT64, BOOL or BYTES.
+    Raises `BadInput` that begins with `where`.
+    """
+    if dtype is DType.BYTES:
+        return _text(value, where)
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise BadInput(f"{where}: the lists in it are not of even length") from error
+    kind = array.dtype.kind
+    if dtype is None:
+        if kind == "U":
+            return _text(value, where)
+        dtype = {"f": DType.FP32, "i": DType.INT64, "u": DType.UINT64, "b": DType.BOOL}.get(kind)
+        if dtype is None:
+            raise BadInput(f"{where}: {_what(array)} among its values")
+    return _cast(array, dtype, where)
+
+
+def _cast(array: Array, dtype: DType, where: str) -> Array:
+    target = dtype.numpy
+    kind, wanted = array.dtype.kind, target.kind
+    if array.size == 0:
+        return array.astype(target)
+    if wanted == "f":
+        if kind not in "fiu":
+            raise BadInput(f"{where}: {_what(array)} where {_KINDS['f']} are expected")
+        try:
+            with np.errstate(over="raise"):
+                return array.astype(target)
+        except FloatingPointError as error:
+            raise BadInput(f"{where}: a number is out of the range of {dtype}") from error
+    if wanted == "b":
+        if kind == "b":
+            return array
+        if kind not in "iu" or array.min() < 0 or array.max() > 1:
+            raise BadInput(f"{where}: {_what(array)} where {_KINDS['b']} are expected")
+        return array.astype(target)
+    if kind not in "iu":
+        raise BadInput(f"{where}: {_what(array)} where {_KINDS['i']} are expected")
+    bounds = np.iinfo(target)  # type: ignore[type-var]
+    if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
+        raise BadInput(f"{where}: a number is out of the range of {dtype}")
+    return array.astype(target, copy=False)
+
+
+def _text(value: Any, where: str) -> Array:
+    texts: list[bytes] = []
+    shape = _walk(value, texts, where, 0)
+    array = np.empty(len(texts), dtype=object)
+    array[:] = texts
+    return array.reshape(shape)
+
+
+def _walk(value: Any, texts: list[bytes], where: str, depth: int) -> tuple[int, ...]:
+    if isinstance(value, str):
+        texts.append(value.encode())
+        return ()
+    if not isinstance(value, list) or depth >= 32:
+        raise BadInput(f"{where}: a {type(value).__name__} where texts are expected")
+    shapes = {_walk(item, texts, where, depth + 1) for item in value}
+    if len(shapes) > 1:
+        raise BadInput(f"{where}: the lists in it are not of even length")
+    return (len(value), *(shapes.pop() if shapes else ()))
+
+
+def _what(array: Array) -> str:
+    names = {"U": "text", "b": "true or false", "f": "a fraction", "i": "a number", "u": "a number"}
+    return names.get(array.dtype.kind, "null, an object or a huge number")
+
+
+def dump(value: Any, floats: Iterable[tuple[str, Array]]) -> bytes:
+    """JSON of a value that holds arrays. `floats` are its outputs, by name.
+
+    Raises `BadInput` for NaN and infinity, which JSON cannot carry and orjson writes as null.
+    """
+    try:
+        body = orjson.dumps(value, _plain, orjson.OPT_SERIALIZE_NUMPY)
+    except (TypeError, ValueError) as error:
+        cause = error.__cause__
+        if isinstance(cause, (BadInput, EngineBroken)):
+            raise cause from error
+        raise EngineBroken("the model's answer cannot be written as JSON") from error
+    if b"null" in body:
+        for name, array in floats:
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise BadInput(
+                    f"output {name!r} holds NaN or infinity, which JSON cannot carry; ask for it "
+                    "as binary data of the Open Inference Protocol"
+                )
+    return body
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):  # not contiguous, or of objects
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                "an output holds bytes that are not UTF-8, which JSON cannot carry; ask for it as "
+                "binary data of the Open Inference Protocol"
+            ) from error
+    raise TypeError

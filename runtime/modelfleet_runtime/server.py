@@ -1,0 +1,71 @@
+"""uvicorn, started and stopped on our terms.
+
+Its own signal handling closes the door at the first SIGTERM and kills at the second SIGINT; here
+the drain decides when the door closes, so uvicorn never sees a signal.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from modelfleet_contract import FailureReason
+from modelfleet_runtime.app import App
+from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.settings import Settings
+
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Raises `CannotServe` where the port cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((settings.host, settings.port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise CannotServe(
+            FailureReason.CRASHED,
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+        ) from error
+    sock.setblocking(False)
+    return sock
+
+
+def make(app: App, settings: Settings) -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=settings.keep_alive_seconds,
+            # Requests end by their own deadline; this is for one whose client reads nothing.
+            timeout_graceful_shutdown=10,
+        )
+    )

@@ -1,0 +1,97 @@
+"""How this process runs, apart from what it serves: the machine's side of things.
+
+What is served stands in the contract's `ServeDocument`. Everything here has an environment
+variable, so that a pod template can set it, and most have a flag of `modelfleet-runtime serve`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelfleet_contract import HTTP_PORT, FailureReason
+from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.limits import RequestLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this process runs."""
+
+    host: str = "0.0.0.0"
+    """MODELFLEET_HOST: the address to listen on. Default 0.0.0.0."""
+    port: int = HTTP_PORT
+    """MODELFLEET_PORT: the port; 0 takes a free one and logs it. Default 8080."""
+    threads: int | None = None
+    """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
+    limits: RequestLimits = field(default_factory=RequestLimits)
+    """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB."""
+    drain_seconds: float = 1.0
+    """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
+    the pod's preStop has already waited until the endpoints were gone."""
+    keep_alive_seconds: int = 75
+    """MODELFLEET_KEEP_ALIVE_SECONDS: an idle connection is closed after this. Default 75, more than
+    the usual 60 of a proxy in front, so that never we close what the proxy is about to use."""
+    termination_log: Path = Path("/dev/termination-log")
+    """MODELFLEET_TERMINATION_LOG: where a failure is written, if that file exists."""
+    access_log: bool = False
+    """MODELFLEET_ACCESS_LOG=1: one log line for each request. Default off."""
+    log_format: str = "auto"
+    """MODELFLEET_LOG_FORMAT: json, text, or auto (text on a terminal). Default auto."""
+    log_level: str = "INFO"
+    """MODELFLEET_LOG_LEVEL: DEBUG, INFO, WARNING or ERROR. Default INFO."""
+    cache: Path = Path("~/.cache/modelfleet/models")
+    """XDG_CACHE_HOME/modelfleet/models: where `serve https://...` without a cluster fetches to."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises `CannotServe` that names the variable which cannot be read."""
+        default = cls()
+        cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cls(
+            host=env.get("MODELFLEET_HOST", default.host),
+            port=_number(env, "MODELFLEET_PORT", default.port, 0, 65535),
+            threads=_number(env, "MODELFLEET_THREADS", 0, 0, 4096) or None,
+            limits=RequestLimits(
+                body_bytes=_number(
+                    env, "MODELFLEET_MAX_BODY_BYTES", default.limits.body_bytes, 1, 1 << 40
+                )
+            ),
+            drain_seconds=_number(
+                env, "MODELFLEET_DRAIN_SECONDS", int(default.drain_seconds), 0, 3600
+            ),
+            keep_alive_seconds=_number(
+                env, "MODELFLEET_KEEP_ALIVE_SECONDS", default.keep_alive_seconds, 1, 86400
+            ),
+            termination_log=Path(env.get("MODELFLEET_TERMINATION_LOG", default.termination_log)),
+            access_log=env.get("MODELFLEET_ACCESS_LOG", "").lower() in ("1", "true", "yes"),
+            log_format=_choice(env, "MODELFLEET_LOG_FORMAT", default.log_format, LOG_FORMATS),
+            log_level=_choice(env, "MODELFLEET_LOG_LEVEL", default.log_level, LOG_LEVELS),
+            cache=cache / "modelfleet" / "models",
+        )
+
+
+LOG_FORMATS = ("auto", "json", "text")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def _number(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise _wrong(name, text, f"a whole number from {least} to {most}")
+    return int(text)
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    text = env.get(name) or default
+    if text not in allowed:
+        raise _wrong(name, text, "one of " + ", ".join(allowed))
+    return text
+
+
+def _wrong(name: str, text: str, wanted: str) -> CannotServe:
+    return CannotServe(
+        FailureReason.DOCUMENT_INVALID, f"the setting {name} is {text[:40]!r}, not {wanted}"
+    )

@@ -1,0 +1,1 @@
+"""From a model's address to a place on disk: fetch, prove, unpack."""

@@ -1,0 +1,67 @@
+"""Bring a model from its address to a folder, once.
+
+The folder appears whole or not at all: everything happens beside it, and one rename ends it. A
+second call with the same address and digest finds it and does nothing, which makes the step safe
+to repeat when a pod's container starts again.
+"""
+
+import logging
+import shutil
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+import orjson
+
+from modelfleet_contract import ModelSource
+from modelfleet_runtime.limits import ArchiveLimits
+from modelfleet_runtime.sources import archive, digest
+from modelfleet_runtime.sources.download import Patience, download
+
+log = logging.getLogger("modelfleet.fetch")
+
+
+def fetch(
+    source: ModelSource,
+    folder: Path,
+    patience: Patience | None = None,
+    limits: ArchiveLimits | None = None,
+) -> None:
+    """Fill `folder` with what `source` names: the unpacked archive, or the one file under its name.
+
+    The digest is checked before anything is unpacked. Raises `CannotServe`.
+    """
+    mark = folder.parent / f".{folder.name}.json"
+    wanted = orjson.dumps({"uri": source.uri, "digest": source.digest})
+    if folder.is_dir() and mark.is_file() and mark.read_bytes() == wanted:
+        log.info("%s is already in %s", source.uri, folder)
+        return
+    if source.digest is None:
+        log.warning("%s has no digest: whatever the address answers will be served", source.uri)
+    work = folder.parent / f".{folder.name}.work"
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "package").mkdir(parents=True)
+    try:
+        name = _name(source)
+        received = work / "received"
+        log.info("fetching %s", source.uri)
+        download(source.uri, received, patience)
+        size = received.stat().st_size
+        found = digest.sha256_of(received)
+        if source.digest is not None:
+            digest.check(found, source.digest, source.uri)
+        if archive.is_archive(name):
+            archive.unpack(received, name, work / "package", limits)
+        else:
+            received.rename(work / "package" / name)
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        (work / "package").rename(folder)
+        mark.write_bytes(wanted)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    log.info("fetched %s: %d bytes, %s", source.uri, size, found)
+
+
+def _name(source: ModelSource) -> str:
+    name = PurePosixPath(unquote(source.path)).name
+    return name if name and "/" not in name and name not in (".", "..") else "model"
