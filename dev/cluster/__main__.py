@@ -21,7 +21,7 @@ A real Kubernetes for the demo, the e2e tests and developers.
   python3 -m dev.cluster load image.tar         make an image known to it
   python3 -m dev.cluster down                   stop it; nothing is left behind
 
-The first start compiles Kubernetes (about 12 minutes with two cores) and keeps the result in
+The first start compiles Kubernetes (about 16 minutes with two cores) and keeps the result in
 $XDG_CACHE_HOME/modelfleet (default ~/.cache/modelfleet); later starts take about 15 seconds.
 """
 

@@ -78,8 +78,8 @@ PARTS = (
         "sigs.k8s.io/metrics-server",
         "sigs.k8s.io/metrics-server/cmd/metrics-server",
         ("metrics-server",),
-        ("sigs.k8s.io/metrics-server/pkg/version.gitVersion={v}",),
-        210,
+        ("k8s.io/client-go/pkg/version.gitVersion={v}",),
+        225,
     ),
     Part(
         "helm",

@@ -41,6 +41,8 @@ async def children(cluster: KubeApi, seen: Observed, verdict: Verdict) -> str | 
         await _prune(cluster, seen, wanted)
     except Refused as refused:
         return str(refused)
+    except NotFound as gone:  # since the look
+        raise Conflict(str(gone)) from gone
     return None
 
 

@@ -86,14 +86,14 @@ class Kube:
 
     def _watch(self, namespace: str, what: str, more: list[str], timeout: float) -> Iterator[Json]:
         args = ["get", what, "--namespace", namespace, "--watch", "--output", "json", *more]
-        process = subprocess.Popen(
-            [*self.kubectl.command, *args], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        try:
-            yield from _objects(process, time.monotonic() + timeout)
-        finally:
-            process.kill()
-            process.wait()
+        command = [*self.kubectl.command, *args]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                yield from _objects(process, time.monotonic() + timeout)
+            finally:
+                process.kill()
 
 
 def _objects(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[Json]:

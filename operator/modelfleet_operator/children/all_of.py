@@ -31,9 +31,9 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
 
 
 def _desired(seen: Observed, verdict: Verdict, revision: str) -> int:
-    """What is asked for; where an autoscaler decides, what it decided last."""
+    """What is asked for; where an autoscaler decides, what it decided last within its bounds."""
     count = verdict.replicas[revision]
     if count.pods is not None:
         return count.pods
     workload = seen.workloads.get(revision)
-    return workload.desired if workload is not None else count.least
+    return count.least if workload is None else max(count.least, workload.desired)

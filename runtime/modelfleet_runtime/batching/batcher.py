@@ -18,7 +18,7 @@ from modelfleet_runtime.batching.entry import Entry, Part
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.queue import Queue
 from modelfleet_runtime.batching.rules import NEVER, Limits, WaitUntil
-from modelfleet_runtime.batching.scatter import Outcome, Run, run_batch
+from modelfleet_runtime.batching.scatter import Outcome, Run, timed
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.errors import (
     ClientLeft,
@@ -145,14 +145,14 @@ class Batcher:
         self._metrics.rows.inc(rows)
         if self._pace.on_loop(rows):
             try:
-                outcome = run_batch(self._run, parts)
+                outcome = timed(self._run, parts)
             except BaseException as error:
                 self._broke(parts, rows, now, error)
             else:
                 self._finish(parts, rows, now, outcome)
             return
         self._worker.post(
-            lambda: run_batch(self._run, parts),
+            lambda: timed(self._run, parts),
             lambda outcome: self._finish(parts, rows, now, outcome),
             lambda error: self._broke(parts, rows, now, error),
         )
@@ -165,9 +165,8 @@ class Batcher:
 
     def _finish(self, parts: Sequence[Part], rows: int, began: float, outcome: Outcome) -> None:
         self._busy = False
-        seconds = self._now() - began
-        self._pace.note(rows, seconds)
-        self._metrics.engine_seconds.observe(seconds)
+        self._pace.note(rows, outcome.busy)
+        self._metrics.engine_seconds.observe(self._now() - began)
         if outcome.retried:
             self._metrics.batch_failures.inc()
         if outcome.inseparable and not self._limits.alone:

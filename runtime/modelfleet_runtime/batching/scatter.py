@@ -5,8 +5,9 @@ guilty fails with its own reason, and the others never learn that they had a bad
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,10 +29,20 @@ class Outcome:
     """The batch failed as a whole, and its members were run alone."""
     inseparable: bool = False
     """The outputs did not have the batch's rows: such a model is not to be batched."""
+    busy: float = 0.0
+    """Seconds of the calling thread's processor time. The wall's time would count the wait for the
+    interpreter's lock too, which is no property of the model."""
 
 
 class _Inseparable(Exception):
     pass
+
+
+def timed(run: Run, parts: Sequence[Part]) -> Outcome:
+    """`run_batch`, with how long it kept the thread busy."""
+    began = time.thread_time()
+    outcome = run_batch(run, parts)
+    return replace(outcome, busy=time.thread_time() - began)
 
 
 def run_batch(run: Run, parts: Sequence[Part]) -> Outcome:

@@ -35,9 +35,7 @@ def named(picture: Observed) -> list[tuple[str, str]]:
 
 
 def only(picture: Observed, kind: str, name: str) -> Json:
-    (found,) = [
-        c for c in children(picture) if (c["kind"], c["metadata"]["name"]) == (kind, name)
-    ]
+    (found,) = [c for c in children(picture) if (c["kind"], c["metadata"]["name"]) == (kind, name)]
     return found
 
 
@@ -97,9 +95,7 @@ def test_the_address_stays_on_port_80_and_moves_with_the_verdict() -> None:
     before = only(CHANGING, "Service", NAME)["spec"]
     assert before["selector"][labels.REVISION] == A.name
     assert [(p["port"], p["targetPort"]) for p in before["ports"]] == [(80, "http")]
-    ready = seen(
-        spec("v2"), revisions=[A, B], pods=[*pods(A, 1), *pods(B, 1)], address=address(A)
-    )
+    ready = seen(spec("v2"), revisions=[A, B], pods=[*pods(A, 1), *pods(B, 1)], address=address(A))
     assert only(ready, "Service", NAME)["spec"]["selector"][labels.REVISION] == B.name
 
 
@@ -131,7 +127,7 @@ def test_only_more_than_one_pod_has_a_disruption_budget(replicas: int, there: bo
         assert only(picture, "PodDisruptionBudget", A.name)["spec"]["maxUnavailable"] == 1
 
 
-@pytest.mark.parametrize(("desired", "there"), [(1, False), (3, True)])
+@pytest.mark.parametrize(("desired", "there"), [(0, False), (1, False), (3, True)])
 def test_under_an_autoscaler_the_budget_follows_its_number(desired: int, there: bool) -> None:
     picture = seen(
         autoscaled(), revisions=[AUTO], desired={AUTO.name: desired}, address=address(AUTO)

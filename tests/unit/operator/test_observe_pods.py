@@ -72,7 +72,9 @@ TROUBLES = [
         id="the image may not be pulled",
     ),
     pytest.param(
-        raw_pod(containers=[raw_container(waiting=waiting("CreateContainerConfigError", NO_SECRET))]),
+        raw_pod(
+            containers=[raw_container(waiting=waiting("CreateContainerConfigError", NO_SECRET))]
+        ),
         Trouble(Reason.CONFIG_MISSING, NO_SECRET),
         id="a secret is missing",
     ),

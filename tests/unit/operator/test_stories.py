@@ -148,7 +148,9 @@ STORIES = (
         ((serves("v1"), ask("broken")), (both(stuck, selected("v1")), ask("v3"))),
         both(serves("v3"), revisions(3)),
     ),
-    Story("a broken first one, then a good one", ask("broken"), ((stuck, ask("v2")),), serves("v2")),
+    Story(
+        "a broken first one, then a good one", ask("broken"), ((stuck, ask("v2")),), serves("v2")
+    ),
     Story(
         "a change during a change",
         ask("v1"),
