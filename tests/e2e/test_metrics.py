@@ -31,7 +31,7 @@ def test_prometheus_finds_the_pods_and_the_figures_are_true(
         prometheus.until(total, GOOD + BAD)
         prometheus.until(f'sum(inference_requests_total{{{name},status="200"}})', GOOD)
         prometheus.until(f'sum(inference_requests_total{{{name},status="400"}})', BAD)
-        prometheus.until(f"sum(inference_errors_total{{{name}}})", BAD)
+        prometheus.until(f"sum(inference_errors_total{{{name}}})", 0)  # no fault of the server
         prometheus.until(f"sum(inference_latency_seconds_count{{{name}}})", GOOD + BAD)
         prometheus.until(f"sum(inference_in_progress{{{name}}})", 0)
         prometheus.until(f"sum(inference_rows_total{{{name}}})", GOOD)

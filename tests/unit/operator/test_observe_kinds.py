@@ -11,6 +11,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.children import controller_revision, deployment
 from modelfleet_operator.children.service import address
+from modelfleet_operator.drift import reads_as
 from modelfleet_operator.observe.gather import observe
 from modelfleet_operator.observe.kinds import (
     read_address,
@@ -63,6 +64,17 @@ def test_a_spec_that_cannot_be_read_says_where() -> None:
     [
         pytest.param({"phase": "Ready", "later": 1}, Status(phase="Ready"), id="a later field"),
         pytest.param({"replicas": "many"}, Status(), id="nonsense"),
+        pytest.param(
+            {
+                "phase": "Ready",
+                "conditions": [
+                    {"type": "Later", "status": "True", "reason": "Serving"},
+                    {"type": "Ready", "status": "True", "reason": "Later"},
+                ],
+            },
+            Status(phase="Ready"),
+            id="conditions that only a later operator knows",
+        ),
     ],
 )
 def test_a_status_that_cannot_be_read_is_none(status: Json, read: Status) -> None:
@@ -74,6 +86,16 @@ def test_a_status_that_cannot_be_read_is_none(status: Json, read: Status) -> Non
 def test_revisions_come_the_oldest_first_and_as_they_were_written() -> None:
     raw = [controller_revision.build(resource(), each) for each in (B, A)]
     assert read_revisions(raw) == (A, B)
+
+
+def test_a_revision_of_a_later_operator_is_kept_as_it_stands() -> None:
+    """The API server lets nobody change its data, so it has to read as it should."""
+    made = controller_revision.build(resource(), A)
+    model = {"uri": "s3://models/1", "format": "mar", "version": "v1", "credentials": {"x": "y"}}
+    later = {**made, "data": {**made["data"], "model": model}}
+    (read,) = read_revisions([later])
+    assert (read.name, read.model.uri, read.model.version) == (A.name, "s3://models/1", "v1")
+    assert reads_as(controller_revision.build(resource(), read), later)
 
 
 def test_a_revision_that_was_deleted_is_read_from_its_deployment() -> None:

@@ -9,6 +9,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status, VariantStatus
 from modelfleet_operator.plan import revisions
 from modelfleet_operator.plan.revisions import HASHED, revision_name
+from modelfleet_operator.plan.types import Revisions
 from modelfleet_operator.seen import Observed, Revision
 from tests.unit.operator.builders import (
     DEFAULTS,
@@ -29,7 +30,7 @@ def named(**fields: Any) -> str:
     return revision_name("digits", "default", Spec.model_validate({**spec_json(), **fields}))
 
 
-def decided(picture: Observed) -> revisions.Revisions:
+def decided(picture: Observed) -> Revisions:
     wanted = picture.resource.spec
     assert isinstance(wanted, Spec)
     return revisions.decide(picture, wanted, DEFAULTS)

@@ -16,7 +16,7 @@ from tests.unit.operator.builders import NAME
 from tests.unit.operator.laws import Laws
 from tests.unit.operator.world import World
 
-SEEDS = int(os.environ.get("STORY_SEEDS", "10"))
+SEEDS = int(os.environ.get("STORY_SEEDS", "6"))
 LONGEST = 800
 """Steps. Every story that ends at all ends long before."""
 
@@ -126,6 +126,8 @@ def _deleted(kind: kinds.Kind, model: str, what: str) -> tuple[Story, Story]:
         ),
     )
 
+
+REQUESTS = {"requests": {"cpu": "1000m"}}
 
 STORIES = (
     Story("the first deployment", ask("v1"), (), both(serves("v1"), runs("v1", 2))),
@@ -259,7 +261,6 @@ STORIES = (
     *_deleted(kinds.CONTROLLER_REVISION, "v1", "a revision"),
     *_deleted(kinds.DISRUPTION_BUDGET, "v1", "a disruption budget"),
 )
-REQUESTS = {"requests": {"cpu": "1000m"}}
 
 
 def _orders() -> list[int | None]:

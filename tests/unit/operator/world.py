@@ -5,7 +5,6 @@ move the others: the controllers of Kubernetes (here each as simple as it can be
 or out of order), and people. Who moves next is the story's choice.
 """
 
-import asyncio
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -280,7 +279,8 @@ def is_leaving(pod: Json) -> bool:
 
 
 def is_ready(pod: Json) -> bool:
-    return pod["status"] == _READY
+    status: Json = pod["status"]
+    return status == _READY
 
 
 def model_of(pod: Json) -> str:
@@ -310,8 +310,3 @@ _FAILED: Json = {
         }
     ],
 }
-
-
-async def breathe() -> None:
-    """Lets tasks that are ready run."""
-    await asyncio.sleep(0)
