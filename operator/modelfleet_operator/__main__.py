@@ -96,10 +96,10 @@ async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asynci
         for task in done:
             task.result()  # a watch that died takes the process with it; the kubelet starts another
     finally:
+        await keeper.close()  # first: whoever holds the lease next may begin at any moment
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await keeper.close()
 
 
 def _problem(lease: Lease) -> str | None:

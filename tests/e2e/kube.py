@@ -23,8 +23,8 @@ class Kube:
         body = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.kubectl("apply", "--namespace", namespace, "--filename", "-", stdin=body)
 
-    def get(self, namespace: str, what: str, name: str) -> Json:
-        found = self.kubectl("get", what, name, "--namespace", namespace, "--output", "json")
+    def get(self, namespace: str, what: str, name: str, *more: str) -> Json:
+        found = self.kubectl("get", what, name, "--namespace", namespace, "--output", "json", *more)
         return json.loads(found.stdout)  # type: ignore[no-any-return]
 
     def every(self, namespace: str, what: str, selector: str = "") -> list[Json]:

@@ -74,6 +74,15 @@ class Prometheus:
             for series in answer["data"]["result"]
         }
 
+    def until_ready(self, timeout: float = 30) -> None:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/-/ready").status_code == 200:
+                    return
+            time.sleep(0.1)  # a process that starts has no event to wait for
+        raise AssertionError(f"Prometheus was not ready after {timeout} s")
+
     def until(self, expression: str, value: float, timeout: float = 60) -> None:
         """Returns when the expression has that value: the next scrape has come by."""
         deadline = time.monotonic() + timeout
@@ -105,7 +114,9 @@ def scraping(kubeconfig: Path, namespace: str, folder: Path) -> Iterator[Prometh
             stderr=subprocess.STDOUT,
         )
     try:
-        yield Prometheus(f"http://127.0.0.1:{port}")
+        server = Prometheus(f"http://127.0.0.1:{port}")
+        server.until_ready()
+        yield server
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

@@ -41,7 +41,7 @@ def test_a_deletion_does_not_wait_for_the_operator(
     kube.until(namespace, "mdep", "alone", is_true("Ready"), timeout=90)
     kubectl("scale", "deployment/modelfleet-operator", "--replicas=0", "--namespace", operator)
     try:
-        kube.until_gone(operator, "pod", "app.kubernetes.io/name=modelfleet-operator")
+        kube.until_gone(operator, "pod", "app.kubernetes.io/component=operator")
         kube.delete(namespace, "mdep", "alone", "--timeout=10s")
         kube.until_gone(namespace, ALL, "modelfleet.dev/deployment=alone", timeout=90)
     finally:

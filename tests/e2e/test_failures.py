@@ -1,5 +1,7 @@
 """What cannot be served says why, in words that help, within 10 s of the cluster's knowing it."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +46,10 @@ def _not_a_model(store: Store) -> dict[str, Any]:
 
 
 def _no_torch(store: Store) -> dict[str, Any]:
-    return {"model": store.put("model.pt", b"PK\x03\x04 not really")}
+    program = io.BytesIO()
+    with zipfile.ZipFile(program, "w") as archive:
+        archive.writestr("model/constants.pkl", b"")
+    return {"model": store.put("model.pt", program.getvalue())}
 
 
 def _no_image(store: Store) -> dict[str, Any]:

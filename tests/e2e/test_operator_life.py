@@ -15,7 +15,7 @@ from tests.e2e.store import Store
 from tests.e2e.traffic import Traffic
 from tests.e2e.urls import cluster_url
 
-POD = "app.kubernetes.io/name=modelfleet-operator"
+POD = "app.kubernetes.io/component=operator"
 
 
 def leader(kube: Kube, operator: str) -> str:

@@ -86,7 +86,9 @@ def test_an_autoscaler_follows_real_cpu_and_keeps_its_number_through_a_change(
     assert autoscaler["spec"]["minReplicas"] == 1
     owners = {
         field
-        for entry in kube.get(namespace, "deployment", new)["metadata"]["managedFields"]
+        for entry in kube.get(namespace, "deployment", new, "--show-managed-fields")["metadata"][
+            "managedFields"
+        ]
         if entry["manager"] == "modelfleet" and entry["operation"] == "Apply"
         for field in entry["fieldsV1"].get("f:spec", {})
     }

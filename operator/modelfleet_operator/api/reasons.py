@@ -45,7 +45,7 @@ class Reason(StrEnum):
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     """The node cannot get the image."""
     CONFIG_MISSING = "ConfigMissing"
-    """A Secret, ConfigMap or claim that the pod names is not there."""
+    """A Secret or ConfigMap that the pod names is not there."""
     PROBE_FAILED = "ProbeFailed"
     """The server runs and does not become ready."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"

@@ -54,10 +54,12 @@ class KubeApi:
     async def list(self, kind: Kind, namespace: str, *, label_selector: str = "") -> list[Json]:
         """All objects, as they are now (no cache stands between)."""
         items: list[Json] = []
+        kind_of_item = {"apiVersion": kind.api_version, "kind": kind.kind}
         query = {"limit": str(_PAGE), "labelSelector": label_selector}
         while True:
             page = await self._call("GET", kind.path(namespace), query)
-            items += page["items"]
+            # Inside a list the API server leaves out what the list itself says.
+            items += ({**kind_of_item, **item} for item in page["items"])
             more = page["metadata"].get("continue")
             if not more:
                 return items

@@ -103,7 +103,8 @@ def _served(template: Json) -> ModelSource | None:
         for variable in container.get("env", ()):
             if variable["name"] == DOCUMENT_ENV:
                 try:
-                    return ServeDocument.from_json(variable.get("value", "")).model
+                    text = variable.get("value", "").replace("$$", "$")
+                    return ServeDocument.from_json(text).model
                 except ValidationError:
                     return None
     return None

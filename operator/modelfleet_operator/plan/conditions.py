@@ -95,7 +95,7 @@ def of_invalid(seen: Observed, spec: InvalidSpec) -> Status:
     return before.model_copy(
         update={
             "observed_generation": seen.resource.generation,
-            "phase": "Failed",
+            "phase": _phase_of_standstill(before),
             "conditions": _merged(before, stamped(seen, notes)),
         }
     )
@@ -108,7 +108,13 @@ def with_refusal(seen: Observed, status: Status, message: str) -> Status:
         for type_ in (ConditionType.READY, ConditionType.PROGRESSING)
     )
     conditions = _merged(status, stamped(seen, notes))
-    return status.model_copy(update={"conditions": conditions, "phase": "Failed"})
+    update = {"conditions": conditions, "phase": _phase_of_standstill(status)}
+    return status.model_copy(update=update)
+
+
+def _phase_of_standstill(status: Status) -> str:
+    """Whether something serves all the same."""
+    return "Degraded" if any(variant.stable for variant in status.variants) else "Failed"
 
 
 def _merged(status: Status, changed: tuple[Condition, ...]) -> tuple[Condition, ...]:

@@ -135,7 +135,8 @@ def _container(
         "imagePullPolicy": defaults.image_pull_policy,
         "args": [arg],
         "env": [
-            {"name": DOCUMENT_ENV, "value": document.to_json()},
+            # The kubelet reads $(NAME) in a value as another variable, and $$ as one $.
+            {"name": DOCUMENT_ENV, "value": document.to_json().replace("$", "$$")},
             *(_env(variable) for variable in spec.runtime.env),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -29,8 +29,18 @@ def find(place: Path, wanted: ModelFormat = ModelFormat.AUTO) -> Package:
             return package
         misses.append(f"not {fmt.FORMAT} ({verdict.why})")
     raise CannotServe(
-        FailureReason.MODEL_INVALID, f"{place} holds no model that is known: {'; '.join(misses)}"
+        FailureReason.MODEL_INVALID,
+        f"{_shown(place)} holds no model that is known: {'; '.join(misses)}",
     )
+
+
+def _shown(place: Path) -> str:
+    """The place, and the first few things in it: what is there helps as much as what is missing."""
+    if not place.is_dir():
+        return str(place)
+    inside = sorted(p.name for p in place.iterdir())
+    more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+    return f"{place} (with {', '.join(inside[:5])}{more})"
 
 
 def look(place: Path) -> list[tuple[ModelFormat, Match | NoMatch]]:

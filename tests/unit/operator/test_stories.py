@@ -63,6 +63,11 @@ def selected(model: str) -> When:
     return lambda world: world.selected == (world.revision_of(model) or "none")
 
 
+def told_to_shrink(model: str) -> When:
+    """Its pods may be there and ready still."""
+    return lambda world: world.desired(world.revision_of(model) or "none") == 0
+
+
 def runs(model: str, pods: int) -> When:
     return lambda world: world.ready(world.revision_of(model) or "none") == pods
 
@@ -175,6 +180,12 @@ STORIES = (
         "going back just when the address has moved",
         ask("v1"),
         ((serves("v1"), ask("v2")), (selected("v2"), ask("v1"))),
+        serves("v1"),
+    ),
+    Story(
+        "going back just when the earlier one was told to shrink",
+        ask("v1"),
+        ((serves("v1"), ask("v2")), (told_to_shrink("v1"), ask("v1"))),
         serves("v1"),
     ),
     Story(
