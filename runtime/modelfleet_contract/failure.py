@@ -57,6 +57,6 @@ class Failure(Shared):
         if not stripped:
             return None
         try:
-            return cls.model_validate_json(stripped.splitlines()[-1])
+            return cls.model_validate_json(stripped.rpartition("\n")[2])
         except ValidationError:
             return cls(reason=FailureReason.CRASHED, message=stripped[-LONGEST_MESSAGE:])

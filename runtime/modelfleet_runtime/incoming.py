@@ -9,7 +9,8 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any
 
 from modelfleet_runtime.errors import (
@@ -21,7 +22,7 @@ from modelfleet_runtime.errors import (
 )
 from modelfleet_runtime.limits import RequestLimits
 
-Receive = Callable[[], Awaitable[Any]]
+Receive = Callable[[], Coroutine[Any, Any, Any]]
 
 TIMEOUT_HEADER = b"x-request-timeout-ms"
 REQUEST_ID_HEADER = b"x-request-id"
@@ -81,11 +82,39 @@ async def body(
 
 
 async def _first(receive: Receive, until: float) -> Any:
+    """A body usually came with its headers: then there is nothing to wait for, and no timer."""
+    steps = receive().__await__()
+    try:
+        waits_for = next(steps)
+    except StopIteration as done:
+        return done.value
     try:
         async with asyncio.timeout(max(0.001, until - time.monotonic())):
-            return await receive()
+            return await _Begun(steps, waits_for)
     except TimeoutError as error:
         raise _late() from error
+
+
+class _Begun:
+    """An awaitable whose first step was already taken, and yielded `waits_for`."""
+
+    def __init__(self, steps: Generator[Any, Any, Any], waits_for: Any) -> None:
+        self._steps = steps
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                given = yield waits_for
+            except BaseException as error:
+                step = partial(self._steps.throw, error)
+            else:
+                step = partial(self._steps.send, given)
+            try:
+                waits_for = step()
+            except StopIteration as done:
+                return done.value
 
 
 async def _rest(data: bytes, receive: Receive, limits: RequestLimits, until: float) -> bytes:

@@ -61,11 +61,13 @@ def _simple(name: str, version: str, signature: Signature, hooked: bool) -> dict
         "type": "object",
         "properties": {spec.name: _tensor_schema(spec, signature) for spec in signature.outputs},
     }
-    example = _item_example(signature)
+    # Neither a model's own preprocess nor undeclared inputs say what an item looks like.
+    known = bool(signature.inputs) and not hooked
+    example = _item_example(signature) if known else None
     one = _operation(
         "One item",
         {"type": "object", "required": ["inputs"], "properties": {"inputs": item}},
-        None if hooked else {"inputs": example},
+        {"inputs": example} if known else None,
         _simple_answer(outputs),
     )
     many = _operation(
@@ -75,7 +77,7 @@ def _simple(name: str, version: str, signature: Signature, hooked: bool) -> dict
             "required": ["inputs"],
             "properties": {"inputs": {"type": "array", "minItems": 1, "items": item}},
         },
-        None if hooked else {"inputs": [example, example]},
+        {"inputs": [example, example]} if known else None,
         _simple_answer({"type": "array", "items": outputs}),
     )
     return {

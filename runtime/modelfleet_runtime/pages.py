@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from modelfleet_runtime import openapi
 from modelfleet_runtime.app import App, AsgiApp
+from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.errors import MethodNotAllowed, Refusal
 
 TITLE = "modelfleet runtime"
@@ -89,17 +90,15 @@ def make(app: App) -> AsgiApp:
             message = str(error.detail)
         return JSONResponse({"error": message}, error.status_code, error.headers)
 
-    made: dict[str, Any] = {}
+    made: tuple[Served | None, dict[str, Any]] | None = None
 
     def document() -> dict[str, Any]:
-        # Before the model is loaded its inputs are unknown: that document is not kept.
-        if not made or life.served is None:
-            made.clear()
-            made.update(
-                openapi.complete(FastAPI.openapi(pages), app.name, app.version, life.served)
-            )
+        nonlocal made
+        if made is None or made[0] is not life.served:  # its examples are the model's
             pages.openapi_schema = None
-        return made
+            bare = FastAPI.openapi(pages)
+            made = life.served, openapi.complete(bare, app.name, app.version, life.served)
+        return made[1]
 
     pages.openapi = document  # type: ignore[method-assign]
     return pages  # type: ignore[return-value]

@@ -84,7 +84,8 @@ def namespace(kubectl: Program, request: pytest.FixtureRequest) -> Iterator[str]
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
     name = f"{words}-{uuid.uuid4().hex[:5]}"
     kubectl("create", "namespace", name)
-    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    enforce = "pod-security.kubernetes.io/enforce=restricted"
+    kubectl("label", "namespace", name, enforce, "modelfleet-test=yes")
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
 

@@ -187,9 +187,9 @@ def test_refuses_a_value(helm: Program, value: str, says: str) -> None:
 
 
 def test_a_cluster_that_is_too_old_is_refused(helm: Program) -> None:
-    answer = helm("template", "modelfleet", CHART, "--kube-version", "1.28.0", check=False)
+    answer = helm("template", "modelfleet", CHART, "--kube-version", "1.29.0", check=False)
     assert answer.returncode != 0
-    assert ">=1.29" in answer.stderr
+    assert ">=1.30" in answer.stderr
 
 
 def test_namespaced_install_holds_no_right_of_the_clusters(helm: Program) -> None:

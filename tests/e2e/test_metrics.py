@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 
-from dev.cluster import Cluster
 from tests.e2e.kube import Kube, is_true
 from tests.e2e.models import REQUEST, deployment, scale
 from tests.e2e.prometheus import scraping
@@ -14,13 +13,14 @@ from tests.e2e.urls import cluster_url
 GOOD, BAD = 25, 4
 
 
-def test_prometheus_finds_the_pods_and_the_figures_are_true(
-    operator: str, kube: Kube, cluster: Cluster, namespace: str, store: Store, tmp_path: Path
+def test_prometheus_scrapes_the_pods_and_the_figures_are_true(
+    operator: str, kube: Kube, namespace: str, store: Store, tmp_path: Path
 ) -> None:
     kube.apply(namespace, deployment("counted", store.put("counted.onnx", scale(1.0)), replicas=2))
     kube.until(namespace, "mdep", "counted", is_true("Ready"), timeout=90)
     target = f"{cluster_url(kube, namespace, 'counted')}/v2/models/counted/infer"
-    with scraping(cluster.kubeconfig, namespace, tmp_path) as prometheus:
+    serving = kube.every(namespace, "pod", "modelfleet.dev/deployment=counted")
+    with scraping(serving, tmp_path) as prometheus:
         prometheus.until('count(up{job="pods"} == 1)', 2)
         for _ in range(GOOD):  # a new connection each, so that both pods get some
             assert httpx.post(target, json=REQUEST).status_code == 200

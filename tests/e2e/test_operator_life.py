@@ -25,7 +25,11 @@ def leader(kube: Kube, operator: str) -> str:
 
 
 def test_only_one_of_two_operators_holds_the_lease(operator: str, kube: Kube) -> None:
-    pods = {p["metadata"]["name"] for p in kube.every(operator, "pod", POD)}
+    pods = {
+        p["metadata"]["name"]
+        for p in kube.every(operator, "pod", POD)
+        if "deletionTimestamp" not in p["metadata"]
+    }
     assert len(pods) == 2
     held = kube.until(
         operator, "lease", "modelfleet-operator",
@@ -61,6 +65,11 @@ def test_in_an_idle_minute_the_operator_writes_nothing_but_its_lease(
     body = deployment("idle", store.put("idle.onnx", scale(1.0)), replicas=2)
     kube.apply(namespace, body)
     kube.until(namespace, "mdep", "idle", is_true("Ready"), timeout=90)
+    # What other tests left behind is looked after until it is gone.
+    kube.kubectl(
+        "wait", "--for=delete", "namespace", "--timeout=120s",
+        "--selector", f"modelfleet-test,kubernetes.io/metadata.name!={namespace}",
+    )  # fmt: skip
     # A look that came late to the last change is over when the lease has been renewed twice.
     renewed: set[str] = set()
 

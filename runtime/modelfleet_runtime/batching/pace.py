@@ -6,7 +6,7 @@ means: the engine only computes, and runs of at least as many rows were measured
 short. One slow run sends the batches back to the thread until many quick ones have followed.
 """
 
-SHORT = 0.0003
+SHORT = 0.0005
 """Seconds that the loop may be held; a turn with 64 busy connections takes longer anyway."""
 ENOUGH = 16
 """Runs measured before the first is trusted."""

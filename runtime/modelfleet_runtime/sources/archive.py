@@ -4,11 +4,12 @@ Only regular files and folders are taken. A link, a device or a path that leaves
 the whole archive refused: a package that needs one is either broken or up to something.
 """
 
+import contextlib
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -37,10 +38,10 @@ def unpack(archive: Path, name: str, into: Path, limits: ArchiveLimits | None = 
     try:
         if name.lower().endswith(ZIP_SUFFIXES):
             with zipfile.ZipFile(archive) as opened:
-                _write(_zip_entries(opened), into, budget)
+                _write_all(_zip_entries(opened), into, budget)
         else:
             with tarfile.open(archive, "r:*") as tar:
-                _write(_tar_entries(tar), into, budget)
+                _write_all(_tar_entries(tar), into, budget)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as e:
         raise _refuse(f"{name} is a damaged archive: {one_line(e)}") from e
     except RuntimeError as error:  # zipfile's word for an encrypted entry
@@ -84,7 +85,7 @@ class _Entry:
     """None for a folder."""
 
 
-def _tar_entries(tar: tarfile.TarFile) -> Iterator[_Entry]:
+def _tar_entries(tar: tarfile.TarFile) -> Generator[_Entry, None, None]:
     for member in tar:
         if member.isdir():
             yield _Entry(member.name, None)
@@ -96,7 +97,7 @@ def _tar_entries(tar: tarfile.TarFile) -> Iterator[_Entry]:
             raise _refuse(f"the archive's entry {member.name!r} is a link or a device")
 
 
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
+def _zip_entries(archive: zipfile.ZipFile) -> Generator[_Entry, None, None]:
     for info in archive.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -108,22 +109,27 @@ def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
                 yield _Entry(info.filename, stream)
 
 
-def _write(entries: Iterator[_Entry], into: Path, budget: _Budget) -> None:
-    for entry in entries:
-        budget.entry()
-        target = into / inside(entry.name, budget.limits.depth)
-        if entry.stream is None:
-            target.mkdir(parents=True, exist_ok=True)
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # "x": two entries of one name would let the second replace what was looked at.
-        try:
-            with target.open("xb") as out:
-                while chunk := entry.stream.read(CHUNK):
-                    budget.write(len(chunk))
-                    out.write(chunk)
-        except FileExistsError as error:
-            raise _refuse(f"the archive holds {entry.name!r} twice") from error
+def _write_all(entries: Generator[_Entry, None, None], into: Path, budget: _Budget) -> None:
+    with contextlib.closing(entries):  # or a refusal leaves the entry's file open
+        for entry in entries:
+            _write(entry, into, budget)
+
+
+def _write(entry: _Entry, into: Path, budget: _Budget) -> None:
+    budget.entry()
+    target = into / inside(entry.name, budget.limits.depth)
+    if entry.stream is None:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # "x": two entries of one name would let the second replace what was looked at.
+    try:
+        with target.open("xb") as out:
+            while chunk := entry.stream.read(CHUNK):
+                budget.write(len(chunk))
+                out.write(chunk)
+    except FileExistsError as error:
+        raise _refuse(f"the archive holds {entry.name!r} twice") from error
 
 
 def inside(name: str, depth: int = 32) -> PurePosixPath:

@@ -17,7 +17,6 @@ from modelfleet_runtime.errors import CannotServe, one_line
 
 log = logging.getLogger("modelfleet.fetch")
 
-CHUNK = 1024 * 1024
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -131,7 +130,8 @@ def _once(client: httpx.Client, url: str, to: Path, progress: _Progress) -> bool
             if progress.total is not None and progress.total > progress.patience.max_bytes:
                 raise _unreachable(url, f"it is larger than {progress.patience.max_bytes} bytes")
         with to.open("ab" if resumed else "wb") as out:
-            for chunk in answer.iter_raw(CHUNK):
+            # No chunk size: a last, smaller chunk would be lost with the connection.
+            for chunk in answer.iter_raw():
                 out.write(chunk)
                 progress.add(len(chunk))
     return progress.total is None or progress.received == progress.total

@@ -1,0 +1,77 @@
+"""The server in this process, on a real socket of the loopback, with an engine of the test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+
+from modelfleet_contract import Batching
+from modelfleet_runtime import server
+from modelfleet_runtime.app import App, AsgiApp
+from modelfleet_runtime.batching.batcher import Batcher
+from modelfleet_runtime.batching.pace import Pace
+from modelfleet_runtime.batching.served import Served
+from modelfleet_runtime.batching.worker import Worker
+from modelfleet_runtime.life import Life
+from modelfleet_runtime.limits import RequestLimits
+from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.settings import Settings
+from modelfleet_runtime.signature import Signature, Tensors
+from tests.unit.runtime.builders import PIXELS
+
+
+@dataclass
+class Running:
+    client: httpx.AsyncClient
+    life: Life
+    metrics: Metrics
+    port: int
+    served: Served
+
+
+def _pages(app: App) -> AsgiApp:
+    from modelfleet_runtime.pages import make
+
+    return make(app)
+
+
+@asynccontextmanager
+async def running(
+    run: Callable[[Tensors], Tensors],
+    signature: Signature = PIXELS,
+    loaded: bool = True,
+    timeout: timedelta = timedelta(seconds=20),
+    limits: RequestLimits | None = None,
+    batching: Batching | None = None,
+    **steps: Callable[..., object],
+) -> AsyncIterator[Running]:
+    loop = asyncio.get_running_loop()
+    settings = Settings(host="127.0.0.1", port=0)
+    metrics = Metrics("m")
+    life = Life(metrics)
+    worker = Worker(loop)
+    batcher = Batcher(
+        run, signature, batching or Batching(), metrics, worker, loop, Pace(computes=False)
+    )
+    served = Served("m", "3", "onnx", batcher, **steps)  # type: ignore[arg-type]
+    if loaded:
+        life.loaded(served)
+    app = App(
+        "m", "3", life, metrics, timeout / timedelta(seconds=1), limits or RequestLimits(), _pages
+    )
+    sock = server.listen(settings)
+    port = sock.getsockname()[1]
+    http = server.make(app, settings)
+    serving = loop.create_task(http.serve(sockets=[sock]))
+    await http.listening.wait()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            yield Running(client, life, metrics, port, served)
+    finally:
+        http.should_exit = True
+        await serving
+        batcher.close()
+        worker.close()

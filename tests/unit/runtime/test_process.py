@@ -1,0 +1,336 @@
+"""The command, as a process of its own: start, serve, signals, exit codes, the termination log."""
+
+import asyncio
+import hashlib
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from modelfleet_contract import (
+    DOCUMENT_ENV,
+    Batching,
+    Failure,
+    FailureReason,
+    ModelSource,
+    ServeDocument,
+)
+from modelfleet_runtime.errors import EXIT_CODES
+from tests.unit.runtime.builders import linear_onnx, python_model
+
+ITEM = {"inputs": [1, 2, 3, 4]}
+
+# Each run waits for a file to appear, so that the test decides when requests end.
+GATED = """
+import os, time
+
+class Model:
+    def predict(self, inputs):
+        while not os.path.exists(os.environ["GATE"]):
+            time.sleep(0.005)
+        return inputs["x"]
+"""
+
+
+@dataclass
+class Process:
+    popen: "subprocess.Popen[str]"
+    lines: list[str]
+
+    def wait_for(self, words: str) -> str:
+        """The first log line with these words; fails when the process ends without them."""
+        for line in self.lines:
+            if words in line:
+                return line
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            self.lines.append(line)
+            if words in line:
+                return line
+        raise AssertionError(f"it ended without saying {words!r}: {''.join(self.lines)}")
+
+    @property
+    def url(self) -> str:
+        line: str = json.loads(self.wait_for("listening on"))["message"]
+        return "http://127.0.0.1:" + line.rpartition(":")[2]
+
+    def end(self) -> int:
+        _, rest = self.popen.communicate(timeout=30)
+        self.lines += rest.splitlines(keepends=True)
+        return self.popen.returncode
+
+
+class Runtime:
+    """Starts the command with an environment of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "termination-log"
+        self.log.touch()
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "MODELFLEET_TERMINATION_LOG": str(self.log),
+            "MODELFLEET_HOST": "127.0.0.1",
+            "MODELFLEET_PORT": "0",
+            "MODELFLEET_DRAIN_SECONDS": "0",
+            "MODELFLEET_LOG_FORMAT": "json",
+        }
+        self.started: list[Process] = []
+
+    def start(self, *arguments: str, **env: str) -> Process:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "modelfleet_runtime", *arguments],
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        process = Process(popen, [])
+        self.started.append(process)
+        return process
+
+    def failure(self, *arguments: str, **env: str) -> Failure:
+        """What stands on the termination log after the process ended with that reason's code."""
+        process = self.start(*arguments, **env)
+        code = process.end()
+        failure = Failure.from_termination_log(self.log.read_text())
+        assert failure is not None, "".join(process.lines)
+        assert code == EXIT_CODES[failure.reason]
+        last = json.loads(process.lines[-1])
+        assert (last["message"], last["reason"]) == (failure.message, failure.reason)
+        assert "Traceback" not in failure.message
+        return failure
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    made = Runtime(tmp_path)
+    yield made
+    for process in made.started:
+        if process.popen.poll() is None:
+            process.popen.kill()
+            process.popen.wait()
+        if process.popen.stderr is not None:
+            process.popen.stderr.close()
+
+
+def document(uri: str, **changes: object) -> str:
+    return ServeDocument.model_validate(
+        {"name": "m", "model": ModelSource(uri=uri)} | changes
+    ).to_json()
+
+
+def test_served_until_sigterm(runtime: Runtime, tmp_path: Path) -> None:
+    folder = linear_onnx(tmp_path / "sums").parent
+    process = runtime.start("serve", str(folder), "--version", "7")
+    process.wait_for("ready after")
+    answer = httpx.post(f"{process.url}/predict", json=ITEM)
+    assert answer.json() == {"model": "sums", "version": "7", "outputs": {"y": [10, 20]}}
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.end() == 0
+    assert runtime.log.read_text() == ""
+
+
+def test_served_from_the_operators_document(runtime: Runtime, tmp_path: Path) -> None:
+    file = linear_onnx(tmp_path / "a")
+    digest = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
+    model = ModelSource(uri=f"file://{file}", digest=digest, version="2")
+    text = document("file:///x", model=model, namespace="team", revision="m-1", batching=Batching())
+    process = runtime.start("serve", **{DOCUMENT_ENV: text})
+    line = json.loads(process.wait_for("ready after"))
+    assert (line["name"], line["namespace"], line["revision"]) == ("m", "team", "m-1")
+    assert httpx.get(f"{process.url}/v2/models/m/versions/2/ready").status_code == 200
+
+
+async def test_sigterm_loses_nothing_that_was_accepted(runtime: Runtime, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    folder = python_model(tmp_path / "slow", GATED)
+    process = runtime.start("serve", str(folder), GATE=str(gate))
+    await asyncio.to_thread(process.wait_for, "ready after")
+    url = process.url
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+
+        async def ask(number: int) -> httpx.Response:
+            return await client.post("/predict", json={"inputs": {"x": [number]}})
+
+        accepted = [asyncio.create_task(ask(number)) for number in range(40)]
+        async with asyncio.timeout(20):
+            while (
+                'inference_in_progress{model_name="slow"} 40.0'
+                not in (await client.get("/metrics")).text
+            ):
+                await asyncio.sleep(0.01)
+            process.popen.send_signal(signal.SIGTERM)
+            while (await client.get("/health/ready")).status_code == 200:
+                await asyncio.sleep(0.01)
+            process.popen.send_signal(signal.SIGTERM)
+            # Still served while it drains, on a new connection too.
+            late = asyncio.create_task(ask(40))
+            while (
+                "} 41.0"
+                not in (await client.get("/metrics"))
+                .text.partition("inference_in_progress{")[2]
+                .partition("\n")[0]
+            ):
+                await asyncio.sleep(0.01)
+            gate.touch()
+            answers = await asyncio.gather(*accepted, late)
+    for number, answer in enumerate(answers):
+        assert answer.status_code == 200
+        assert answer.json()["outputs"] == {"x": [number]} or answer.json()["outputs"] == {
+            "output": [number]
+        }
+        assert answer.headers["connection"] == "close"
+    assert await asyncio.to_thread(process.end) == 0
+
+
+async def test_sigterm_under_load(runtime: Runtime, tmp_path: Path) -> None:
+    """Clients that go on until they are told to close hear an answer to every request."""
+    folder = linear_onnx(tmp_path / "m").parent
+    process = runtime.start("serve", str(folder), MODELFLEET_DRAIN_SECONDS="1")
+    await asyncio.to_thread(process.wait_for, "ready after")
+    answered = 0
+    flowing = asyncio.Event()
+
+    async def client() -> None:
+        nonlocal answered
+        async with httpx.AsyncClient(base_url=process.url, timeout=30) as http_client:
+            while True:
+                answer = await http_client.post("/predict", json=ITEM)
+                assert answer.status_code == 200
+                answered += 1
+                if answered > 100:
+                    flowing.set()
+                if answer.headers.get("connection") == "close":
+                    return
+
+    clients = [asyncio.create_task(client()) for _ in range(16)]
+    async with asyncio.timeout(30):
+        await flowing.wait()
+        process.popen.send_signal(signal.SIGTERM)
+        await asyncio.gather(*clients)
+    assert await asyncio.to_thread(process.end) == 0
+
+
+def test_sigterm_while_loading(runtime: Runtime, tmp_path: Path) -> None:
+    source = "import time\nclass Model:\n  def load(self, f): time.sleep(60)\n  def predict(self, i): ...\n"
+    process = runtime.start("serve", str(python_model(tmp_path / "m", source)))
+    url = process.url
+    assert httpx.get(f"{url}/health/ready").status_code == 503
+    assert httpx.get(f"{url}/health/live").status_code == 200
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.end() == 0
+
+
+def test_a_missing_path(runtime: Runtime, tmp_path: Path) -> None:
+    failure = runtime.failure("serve", str(tmp_path / "none"))
+    assert failure.reason is FailureReason.MODEL_NOT_FOUND
+    assert failure.message == f"there is no file or folder at {tmp_path / 'none'}"
+
+
+def test_a_truncated_onnx_file(runtime: Runtime, tmp_path: Path) -> None:
+    file = linear_onnx(tmp_path / "m")
+    file.write_bytes(file.read_bytes()[:-20])
+    failure = runtime.failure("serve", str(file))
+    assert failure.reason is FailureReason.MODEL_INVALID
+    assert "damaged or incomplete" in failure.message
+
+
+def test_a_wrong_digest(runtime: Runtime, tmp_path: Path) -> None:
+    file = linear_onnx(tmp_path / "m")
+    failure = runtime.failure("serve", str(file), "--digest", "sha256:" + "0" * 64)
+    assert failure.reason is FailureReason.DIGEST_MISMATCH
+
+
+def test_a_failed_warm_up(runtime: Runtime, tmp_path: Path) -> None:
+    source = "class Model:\n  inputs = {'x': ('FP32', [-1])}\n  def predict(self, i): raise KeyError(1)\n"
+    failure = runtime.failure("serve", str(python_model(tmp_path / "m", source)))
+    assert failure.reason is FailureReason.WARM_UP_FAILED
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "nothing to serve"),
+        ("{", "Invalid JSON"),
+        ('{"name": "m", "model": {"uri": "file:///x"}, "batching": {"maxSize": 0}}', "batching"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["serve", "fetch"])
+def test_a_document_that_cannot_be_read(verb: str, text: str, words: str, runtime: Runtime) -> None:
+    failure = runtime.failure(verb, **{DOCUMENT_ENV: text})
+    assert failure.reason is FailureReason.DOCUMENT_INVALID
+    assert words in failure.message
+
+
+def test_a_setting_that_cannot_be_read(runtime: Runtime) -> None:
+    failure = runtime.failure("serve", "x", MODELFLEET_MAX_BODY_BYTES="much")
+    assert "MODELFLEET_MAX_BODY_BYTES is 'much'" in failure.message
+
+
+def test_a_port_that_is_taken(runtime: Runtime, tmp_path: Path) -> None:
+    folder = str(linear_onnx(tmp_path / "m").parent)
+    first = runtime.start("serve", folder)
+    port = first.url.rpartition(":")[2]
+    assert "cannot listen on 127.0.0.1" in runtime.failure("serve", folder, "--port", port).message
+
+
+def test_flags_and_document_do_not_mix(runtime: Runtime) -> None:
+    failure = runtime.failure("serve", "--name", "x", **{DOCUMENT_ENV: document("file:///x")})
+    assert failure.message.startswith("--name needs a PATH")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_served_from_http(runtime: Runtime, tmp_path: Path) -> None:
+    file = linear_onnx(tmp_path / "store", name="sums.onnx")
+    digest = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
+
+    class Handler(_Quiet):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(file.parent))  # type: ignore[arg-type]
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as store:
+        threading.Thread(target=store.serve_forever, args=(0.01,), daemon=True).start()
+        uri = f"http://127.0.0.1:{store.server_address[1]}/sums.onnx"
+        process = runtime.start("serve", uri, "--digest", digest)
+        process.wait_for("ready after")
+        assert httpx.post(f"{process.url}/predict", json=ITEM).json()["model"] == "sums"
+        wrong = runtime.failure("serve", uri, "--digest", "sha256:" + "0" * 64)
+        assert wrong.reason is FailureReason.DIGEST_MISMATCH
+        missing = runtime.failure("serve", uri + "x")
+        assert missing.reason is FailureReason.MODEL_NOT_FOUND
+        store.shutdown()
+
+
+def test_inspect(runtime: Runtime, tmp_path: Path) -> None:
+    linear_onnx(tmp_path / "m")
+    found = subprocess.run(
+        [sys.executable, "-m", "modelfleet_runtime", "inspect", str(tmp_path / "m")],
+        env=runtime.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "served as onnx, batched\n  takes x FP32 [-1,4]\n  gives y FP32 [-1,2]" in found.stdout
+    assert "python: no, there is no file model.py" in found.stdout
+
+
+@pytest.mark.parametrize("verb", [[], ["serve"], ["fetch"], ["inspect"]])
+def test_help(verb: list[str], runtime: Runtime) -> None:
+    process = runtime.start(*verb, "--help")
+    assert process.end() == 0

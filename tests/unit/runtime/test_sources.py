@@ -1,0 +1,279 @@
+"""From an address to a folder: proved, bounded, resumed, and never outside of the folder."""
+
+import gzip
+import hashlib
+import io
+import os
+import stat
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from modelfleet_contract import FailureReason, ModelSource
+from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.limits import ArchiveLimits
+from modelfleet_runtime.sources import archive, digest
+from modelfleet_runtime.sources.download import Patience, download
+from modelfleet_runtime.sources.fetch import fetch
+
+BODY = os.urandom(300_000)
+QUICK = Patience(tries=3, first_pause=0, stall=5)
+
+
+def sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def refusal(call: object, *arguments: object) -> tuple[FailureReason, str]:
+    assert callable(call)
+    with pytest.raises(CannotServe) as caught:
+        call(*arguments)
+    return caught.value.failure.reason, caught.value.failure.message
+
+
+# -- archives
+
+
+def tar_of(*members: tuple[str, bytes | None], kind: bytes = tarfile.REGTYPE) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            if data is None:
+                info.type = tarfile.DIRTYPE
+            else:
+                info.type, info.size = kind, len(data) if kind == tarfile.REGTYPE else 0
+                info.linkname = "/etc/passwd"
+            tar.addfile(info, io.BytesIO(data or b""))
+    return out.getvalue()
+
+
+def zip_of(*members: tuple[str, bytes], mode: int = stat.S_IFREG | 0o644) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, data in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            opened.writestr(info, data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def unpack(data: bytes, name: str, into: Path, limits: ArchiveLimits | None = None) -> None:
+    packed = into.parent / "packed"
+    packed.write_bytes(data)
+    archive.unpack(packed, name, into, limits)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (tar_of(("m", None), ("m/model.onnx", b"abc")), "a.tar.gz"),
+        (gzip.decompress(tar_of(("m/model.onnx", b"abc"))), "a.TAR"),
+        (zip_of(("m/model.onnx", b"abc")), "a.zip"),
+    ],
+)
+def test_unpacked(data: bytes, name: str, tmp_path: Path) -> None:
+    unpack(data, name, tmp_path / "out")
+    assert (tmp_path / "out" / "m" / "model.onnx").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/evil", "a/../../evil", "a\\..\\evil", "/".join("d" * 40), "n" * 300]
+)
+@pytest.mark.parametrize("pack", ["tar", "zip"])
+def test_no_path_leaves_the_folder(name: str, pack: str, tmp_path: Path) -> None:
+    data = tar_of((name, b"x")) if pack == "tar" else zip_of((name, b"x"))
+    reason, message = refusal(unpack, data, f"a.{pack}", tmp_path / "out")
+    assert reason is FailureReason.MODEL_INVALID
+    assert "leaves the folder or is too deep" in message
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_no_links_in_a_tar(kind: bytes, tmp_path: Path) -> None:
+    _, message = refusal(unpack, tar_of(("a", b"x"), kind=kind), "a.tar", tmp_path / "out")
+    assert "link or a device" in message
+
+
+def test_no_links_in_a_zip(tmp_path: Path) -> None:
+    data = zip_of(("a", b"/etc/passwd"), mode=stat.S_IFLNK | 0o777)
+    assert "link or a device" in refusal(unpack, data, "a.zip", tmp_path / "out")[1]
+
+
+def test_a_bomb_is_stopped(tmp_path: Path) -> None:
+    limits = ArchiveLimits(ratio=10, ratio_free_bytes=1000)
+    data = zip_of(("zeros", bytes(10_000_000)))
+    assert "unpacks to more than" in refusal(unpack, data, "a.zip", tmp_path / "out", limits)[1]
+
+
+def test_too_many_entries(tmp_path: Path) -> None:
+    data = zip_of(*((f"f{n}", b"") for n in range(11)))
+    limits = ArchiveLimits(files=10)
+    assert "more than 10 entries" in refusal(unpack, data, "a.zip", tmp_path / "out", limits)[1]
+
+
+def test_one_name_twice(tmp_path: Path) -> None:
+    data = tar_of(("a", b"1"), ("a", b"2"))
+    assert "'a' twice" in refusal(unpack, data, "a.tar", tmp_path / "out")[1]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -30])
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_a_damaged_archive(name: str, cut: int, tmp_path: Path) -> None:
+    members = ("a", os.urandom(5000))
+    data = zip_of(members) if name == "a.zip" else tar_of(members)
+    reason, message = refusal(unpack, data[:cut], name, tmp_path / "out")
+    assert reason is FailureReason.MODEL_INVALID
+    assert "damaged" in message
+
+
+# -- a server that breaks off
+
+
+class Store(ThreadingHTTPServer):
+    daemon_threads = True
+    body = BODY
+    breaks: int = 0
+    """How many of the next answers end half way."""
+    statuses: list[int]
+    """Answered first, one each."""
+    ranges: list[str | None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Store
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        store = self.server
+        store.ranges.append(self.headers.get("Range"))
+        if store.statuses:
+            self.send_response(store.statuses.pop(0))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        start = 0
+        if (wanted := self.headers.get("Range")) and self.headers.get("If-Range") == '"v1"':
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        rest = store.body[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            span = f"bytes {start}-{len(store.body) - 1}/{len(store.body)}"
+            self.send_header("Content-Range", span)
+        self.send_header("ETag", '"v1"')
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        if store.breaks:
+            store.breaks -= 1
+            self.wfile.write(rest[: len(rest) // 2])
+            self.close_connection = True
+        else:
+            self.wfile.write(rest)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    server = Store(("127.0.0.1", 0), Handler)
+    server.statuses, server.ranges = [], []
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def url(store: Store, name: str) -> str:
+    return f"http://127.0.0.1:{store.server_address[1]}/{name}"
+
+
+def test_downloaded(store: Store, tmp_path: Path) -> None:
+    download(url(store, "m.onnx"), tmp_path / "m", QUICK)
+    assert (tmp_path / "m").read_bytes() == BODY
+
+
+def test_a_broken_download_goes_on_where_it_stopped(store: Store, tmp_path: Path) -> None:
+    store.breaks = 4  # more than the tries: progress starts the count again
+    download(url(store, "m.onnx"), tmp_path / "m", QUICK)
+    assert (tmp_path / "m").read_bytes() == BODY
+    assert store.ranges[0] is None
+    assert store.ranges[1] == f"bytes={len(BODY) // 2}-"
+
+
+def test_a_server_that_is_busy_is_asked_again_and_not_for_ever(
+    store: Store, tmp_path: Path
+) -> None:
+    store.statuses = [503, 429]
+    download(url(store, "m.onnx"), tmp_path / "m", QUICK)
+    store.statuses = [503] * 3
+    reason, message = refusal(download, url(store, "m.onnx"), tmp_path / "m", QUICK)
+    assert reason is FailureReason.MODEL_UNREACHABLE
+    assert "answers 503 (3 tries)" in message
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (404, FailureReason.MODEL_NOT_FOUND),
+        (403, FailureReason.MODEL_UNREACHABLE),
+        (401, FailureReason.MODEL_UNREACHABLE),
+    ],
+)
+def test_a_refusal_is_believed_at_once(
+    status: int, reason: FailureReason, store: Store, tmp_path: Path
+) -> None:
+    store.statuses = [status]
+    assert refusal(download, url(store, "m.onnx"), tmp_path / "m", QUICK)[0] is reason
+    assert len(store.ranges) == 1
+
+
+def test_more_than_is_allowed(store: Store, tmp_path: Path) -> None:
+    small = Patience(max_bytes=1000)
+    assert "larger than 1000" in refusal(download, url(store, "m"), tmp_path / "m", small)[1]
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    reason, _ = refusal(download, "http://127.0.0.1:9/m", tmp_path / "m", QUICK)
+    assert reason is FailureReason.MODEL_UNREACHABLE
+
+
+def test_fetched_once_and_whole(store: Store, tmp_path: Path) -> None:
+    store.body = tar_of(("m/model.onnx", b"abc"))
+    source = ModelSource(uri=url(store, "m.tar.gz"), digest=sha256(store.body))
+    folder = tmp_path / "package"
+    fetch(source, folder, QUICK)
+    fetch(source, folder, QUICK)
+    assert (folder / "m" / "model.onnx").read_bytes() == b"abc"
+    assert len(store.ranges) == 1
+    store.body = b"another"
+    changed = ModelSource(uri=url(store, "n%20m.onnx"), digest=sha256(b"another"))
+    fetch(changed, folder, QUICK)
+    assert [file.name for file in folder.iterdir()] == ["n m.onnx"]
+    assert {file.name for file in tmp_path.iterdir()} == {"package", ".package.json"}
+
+
+def test_a_wrong_digest_unpacks_nothing(store: Store, tmp_path: Path) -> None:
+    store.body = tar_of(("m/model.onnx", b"abc"))
+    source = ModelSource(uri=url(store, "m.tar.gz"), digest=sha256(b"other"))
+    reason, message = refusal(fetch, source, tmp_path / "package", QUICK)
+    assert reason is FailureReason.DIGEST_MISMATCH
+    assert sha256(b"other") in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_digest_of_a_file_and_of_a_folder(tmp_path: Path) -> None:
+    file = tmp_path / "m"
+    file.write_bytes(b"abc")
+    digest.verify(file, sha256(b"abc"), "file:///m")
+    assert refusal(digest.verify, file, sha256(b"x"), "file:///m")[0] is (
+        FailureReason.DIGEST_MISMATCH
+    )
+    assert "is a folder" in refusal(digest.verify, tmp_path, sha256(b""), "file:///")[1]
