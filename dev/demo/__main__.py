@@ -122,14 +122,10 @@ make demo-down takes it all away again.
 @contextmanager
 def step(what: str) -> Iterator[None]:
     """Says what is being done, and how long it took."""
-    print(f"- {what} ... ", end="", flush=True)
+    print(f"- {what}", flush=True)
     started = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        print("failed")
-        raise
-    print(f"{time.monotonic() - started:.0f} s")
+    yield
+    print(f"  done in {time.monotonic() - started:.0f} s", flush=True)
 
 
 def _minutes(seconds: float) -> str:

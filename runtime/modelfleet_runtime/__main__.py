@@ -26,7 +26,7 @@ from modelfleet_contract import (
 )
 from modelfleet_runtime import logs
 from modelfleet_runtime.errors import CannotServe, one_line
-from modelfleet_runtime.settings import LOG_FORMATS, Settings
+from modelfleet_runtime.settings import LOG_FORMATS, Settings, termination_log
 
 log = logging.getLogger("modelfleet")
 
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = Settings.from_env()
     except CannotServe as error:
-        sys.exit(_fail(error, Settings()))
+        sys.exit(_fail(error, Settings(termination_log=termination_log(os.environ))))
     try:
         options.run(options, settings)
     except CannotServe as error:

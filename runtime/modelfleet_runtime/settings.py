@@ -63,12 +63,17 @@ class Settings:
             keep_alive_seconds=_number(
                 env, "MODELFLEET_KEEP_ALIVE_SECONDS", default.keep_alive_seconds, 1, 86400
             ),
-            termination_log=Path(env.get("MODELFLEET_TERMINATION_LOG", default.termination_log)),
+            termination_log=termination_log(env),
             access_log=env.get("MODELFLEET_ACCESS_LOG", "").lower() in ("1", "true", "yes"),
             log_format=_choice(env, "MODELFLEET_LOG_FORMAT", default.log_format, LOG_FORMATS),
             log_level=_choice(env, "MODELFLEET_LOG_LEVEL", default.log_level, LOG_LEVELS),
             cache=cache / "modelfleet" / "models",
         )
+
+
+def termination_log(env: Mapping[str, str]) -> Path:
+    """Apart from the rest, because a setting that cannot be read is told there too."""
+    return Path(env.get("MODELFLEET_TERMINATION_LOG", "/dev/termination-log"))
 
 
 LOG_FORMATS = ("auto", "json", "text")

@@ -57,9 +57,10 @@ def main() -> int:
         print(f"the model at {url} did not answer: {error}", file=sys.stderr)
         return 1
     right = sum(one == other for one, other in zip(read, labels, strict=True))
-    for lines in zip(*(draw(image) for image in images[:3]), strict=True):
+    shown = [labels.index(label) for label in list(dict.fromkeys(labels))[:3]]
+    for lines in zip(*(draw(images[which]) for which in shown), strict=True):
         print("    " + "    ".join(lines).rstrip())
-    print("    " + "    ".join(f"read as {digit}".ljust(16) for digit in read[:3]).rstrip())
+    print("    " + "    ".join(f"read as {read[which]}".ljust(16) for which in shown).rstrip())
     print()
     print(f"accuracy on {len(images)} held-out images: {100 * right / len(images):.1f} %")
     return 0

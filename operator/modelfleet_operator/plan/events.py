@@ -23,8 +23,9 @@ _ONLY_TURNS = frozenset(
 
 
 def changes(before: Status, after: Status) -> tuple[Event, ...]:
-    """The events, none twice, in the order of the conditions."""
-    told: dict[tuple[str, str], Event] = {}
+    """The events in the order of the conditions. What two conditions say in the same words is one
+    event."""
+    told: dict[str, Event] = {}
     for condition in after.conditions:
         if _is_news(before.condition(condition.type), condition):
             event = Event(
@@ -32,7 +33,7 @@ def changes(before: Status, after: Status) -> tuple[Event, ...]:
                 reason=condition.reason.value,
                 message=condition.message,
             )
-            told.setdefault((event.reason, event.message), event)
+            told.setdefault(event.message, event)
     return tuple(told.values())
 
 

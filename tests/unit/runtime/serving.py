@@ -1,10 +1,9 @@
-"""The server in this process, on a real socket of the loopback, with an engine of the test's own."""
+"""The server in this process, on a real socket, with an engine of the test's own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 import httpx
 
@@ -21,6 +20,10 @@ from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.settings import Settings
 from modelfleet_runtime.signature import Signature, Tensors
 from tests.unit.runtime.builders import PIXELS
+
+
+LONGEST = 20.0
+"""Seconds that a request may take."""
 
 
 @dataclass
@@ -43,7 +46,6 @@ async def running(
     run: Callable[[Tensors], Tensors],
     signature: Signature = PIXELS,
     loaded: bool = True,
-    timeout: timedelta = timedelta(seconds=20),
     limits: RequestLimits | None = None,
     batching: Batching | None = None,
     **steps: Callable[..., object],
@@ -59,9 +61,7 @@ async def running(
     served = Served("m", "3", "onnx", batcher, **steps)  # type: ignore[arg-type]
     if loaded:
         life.loaded(served)
-    app = App(
-        "m", "3", life, metrics, timeout / timedelta(seconds=1), limits or RequestLimits(), _pages
-    )
+    app = App("m", "3", life, metrics, LONGEST, limits or RequestLimits(), _pages)
     sock = server.listen(settings)
     port = sock.getsockname()[1]
     http = server.make(app, settings)

@@ -65,10 +65,13 @@ def test_every_engine(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def failure(place: Path, rows_: int = 4) -> tuple[FailureReason, str]:
-    with pytest.raises(CannotServe) as caught:
+    def start() -> None:
         made = engine(place)
         made.load()
         made.warm_up(rows_)
+
+    with pytest.raises(CannotServe) as caught:
+        start()
     return caught.value.failure.reason, caught.value.failure.message
 
 
@@ -274,7 +277,7 @@ def test_a_class_without_a_signature_takes_anything_one_request_at_a_time(
             "not of the form",
         ),
         (
-            "class M:\n  inputs = {'x': ('FP32', [-1])}\n  def predict(self, i): raise KeyError('k')",
+            "class M:\n  inputs = {'x': ('FP32', [-1])}\n  def predict(self, i): i['k']",
             FailureReason.WARM_UP_FAILED,
             "KeyError",
         ),

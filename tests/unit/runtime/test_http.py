@@ -5,6 +5,7 @@
 import asyncio
 import gzip
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ ITEM = {"inputs": [1, 2, 3, 4]}
 TENSOR = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
 INFER = "/v2/models/m/infer"
 HOT = [("/predict", ITEM), ("/predict/batch", {"inputs": [[1, 2, 3, 4]]}), (INFER, TENSOR)]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110  (what is waited for happens in the server)
+        await asyncio.sleep(0.01)
 
 
 def raising(error: Exception) -> Any:
@@ -183,11 +189,9 @@ async def test_a_client_that_hung_up_leaves_the_queue() -> None:
         assert await asyncio.to_thread(entered.wait, 10)
         gone = asyncio.create_task(at.client.post("/predict", json=ITEM))
         async with asyncio.timeout(10):
-            while at.served.batcher.open < 2:
-                await asyncio.sleep(0)
+            await until(lambda: at.served.batcher.open == 2)
             gone.cancel()
-            while at.served.batcher.open > 1:
-                await asyncio.sleep(0.01)
+            await until(lambda: at.served.batcher.open == 1)
         opened.set()
         assert (await first).status_code == 200
         assert sizes == [1]
