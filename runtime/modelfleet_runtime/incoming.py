@@ -63,7 +63,7 @@ async def body(
     `UnsupportedEncoding`, `BadInput`.
     """
     announced = headers.get(b"content-length")
-    if announced is not None and len(announced) < 19 and int(announced) > limits.body_bytes:
+    if announced is not None and _length(announced) > limits.body_bytes:
         raise _too_large(limits)
     message = await _first(receive, until)
     if message["type"] == "http.disconnect":
@@ -79,6 +79,11 @@ async def body(
     if len(data) > _BIG:
         return await asyncio.to_thread(decompress, data, encoding, limits)
     return decompress(data, encoding, limits)
+
+
+def _length(announced: bytes) -> int:
+    """Of a Content-Length that the parser took. Python reads no number of thousands of digits."""
+    return int(announced if len(announced) < 21 else announced.lstrip(b"0")[:21] or b"0")
 
 
 async def _first(receive: Receive, until: float) -> Any:

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from modelfleet_contract import Batching, ModelFormat, ModelSource, ServeDocument
+from modelfleet_contract import Batching, ModelFormat, ModelSource, Scheme, ServeDocument
 
 durations = st.timedeltas(timedelta(0), timedelta(days=300))
 words = st.text("abcdefghijklmnopqrstuvwxyz0123456789-.", min_size=1, max_size=20)
 sources = st.builds(
     ModelSource,
-    uri=st.builds("{}://{}/{}".format, st.sampled_from(["file", "pvc", "http", "https"]), words, words),
+    uri=st.builds("{}://{}/{}".format, st.sampled_from(Scheme), words, words),
     digest=st.none() | st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:".__add__),
     format=st.sampled_from(ModelFormat),
     version=st.none() | words,
-)  # fmt: skip
+)
 documents = st.builds(
     ServeDocument,
     name=words,

@@ -21,7 +21,6 @@ from modelfleet_runtime.settings import Settings
 from modelfleet_runtime.signature import Signature, Tensors
 from tests.unit.runtime.builders import PIXELS
 
-
 LONGEST = 20.0
 """Seconds that a request may take."""
 

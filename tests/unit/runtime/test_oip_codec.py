@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501  (a case a line: a table is read by its columns)
 
+import contextlib
 import json
 import struct
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from modelfleet_runtime.errors import BadInput, Refusal
+from modelfleet_runtime.errors import BadInput
 from modelfleet_runtime.protocols.oip import codec
 from modelfleet_runtime.signature import DType, Signature, Tensors
 from tests.unit.runtime.builders import PIXELS, spec
@@ -234,7 +235,5 @@ def test_every_datatype_survives_the_way_there_and_back(array: Any) -> None:
 @given(st.binary(max_size=200), st.one_of(st.none(), st.binary(max_size=4)))
 def test_no_bytes_raise_anything_but_a_refusal(body: bytes, length: bytes | None) -> None:
     for signature in (PIXELS, TEXT, OPEN):
-        try:
+        with contextlib.suppress(BadInput):
             codec.decode(length, body, signature)
-        except Refusal as refusal:
-            assert refusal.status == 400

@@ -126,7 +126,7 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    while not await holds():
+    while not await holds():  # noqa: ASYNC110  (it happens in another process)
         await asyncio.sleep(0.01)
 
 
@@ -256,7 +256,10 @@ def test_a_wrong_digest(runtime: Runtime, tmp_path: Path) -> None:
 
 
 def test_a_failed_warm_up(runtime: Runtime, tmp_path: Path) -> None:
-    source = "class Model:\n  inputs = {'x': ('FP32', [-1])}\n  def predict(self, i): raise KeyError(1)\n"
+    source = (
+        "class Model:\n  inputs = {'x': ('FP32', [-1])}\n"
+        "  def predict(self, i): raise KeyError(1)\n"
+    )
     failure = runtime.failure("serve", str(python_model(tmp_path / "m", source)))
     assert failure.reason is FailureReason.WARM_UP_FAILED
 

@@ -22,6 +22,7 @@ LENGTH_HEADER = b"inference-header-content-length"
 _NO_PARAMETERS: dict[str, Any] = {}
 _UINT32 = struct.Struct("<I")
 _MOST_DIMENSIONS = 32
+_MOST_ELEMENTS = 1 << 48
 
 
 @dataclass(slots=True)
@@ -234,6 +235,9 @@ def _shape_of(value: Any, where: str) -> tuple[int, ...]:
     for size in value:
         if type(size) is not int or size < 0 or size > 1 << 40:
             raise BadInput(f'{where}: "shape" holds {str(size)[:40]}, which is not a size')
+    # With a 0 among its sizes such a shape holds nothing, and numpy makes no array of it either.
+    if math.prod(size or 1 for size in value) > _MOST_ELEMENTS:
+        raise BadInput(f'{where}: "shape" is larger than any memory')
     return tuple(value)
 
 
