@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED := 1
 export FLAVOR
 
 .PHONY: help demo demo-down test test-unit test-e2e check fix generate images cluster-up cluster-down \
-        kubeconfig prepare clean
+        kubeconfig prepare bench-overhead clean
 
 help: ## This list
 	@echo "modelfleet: serve machine-learning models on Kubernetes"
@@ -61,6 +61,9 @@ images: .venv/.synced ## Build the operator's and the runtime's image (FLAVOR=on
 
 prepare: .venv/.synced ## Build and cache all that a cluster needs, without starting one
 	@$(RUN) -m dev.prepare --flavor $(FLAVOR)
+
+bench-overhead: .venv/.synced ## What the runtime costs on top of its HTTP server (a minute; needs wrk)
+	@$(RUN) benchmarks/overhead.py
 
 cluster-up: .venv/.synced ## A real Kubernetes to develop on, named dev (NAME=... for another)
 	@$(RUN) -m dev.cluster up --name $(or $(NAME),dev)

@@ -13,7 +13,9 @@ from pydantic import Field, ValidationError
 from modelfleet_contract.base import Shared
 
 LONGEST_MESSAGE: Final = 2048
-"""Bytes; the kubelet keeps 4096 of the termination log, and a condition holds 32768."""
+"""Characters of what was not written by the runtime; a condition holds 32768."""
+LONGEST_LINE: Final = 4000
+"""Bytes; the kubelet keeps 4096 of the termination log."""
 
 
 class FailureReason(StrEnum):
@@ -46,9 +48,15 @@ class Failure(Shared):
     message: str = Field(min_length=1)
 
     def to_termination_log(self) -> str:
-        """One line that survives the kubelet's bound."""
-        short = self.message.encode()[:LONGEST_MESSAGE].decode(errors="ignore")
-        return self.model_copy(update={"message": short}).model_dump_json(by_alias=True)
+        """One line that survives the kubelet's bound, shortened where it has to be."""
+        message = self.message
+        while True:
+            line = self.model_copy(update={"message": message}).model_dump_json(by_alias=True)
+            over = len(line.encode()) - LONGEST_LINE
+            if over <= 0:
+                return line
+            # Escapes make a character up to six bytes long, so this may take more than one turn.
+            message = message[: len(message) - max(1, over // 6)]
 
     @classmethod
     def from_termination_log(cls, text: str) -> "Failure | None":

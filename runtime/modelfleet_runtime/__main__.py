@@ -134,6 +134,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(document, location, settings))
+        _leave(0)  # closing the loop waits for threads that a model's own code may hold for ever
 
 
 def _fetch(options: argparse.Namespace, settings: Settings) -> None:

@@ -154,7 +154,7 @@ class App:
             finally:
                 self._hangups.forget(waiter)
 
-        return await endpoint(Incoming(headers, body, served, ask))
+        return await endpoint(Incoming(headers, body, served, ask, deadline))
 
     async def _unknown(self, request: Incoming) -> Answer:
         raise AssertionError("refused before its body is read")

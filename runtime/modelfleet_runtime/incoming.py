@@ -74,7 +74,7 @@ async def body(
     elif len(data) > limits.body_bytes:
         raise _too_large(limits)
     encoding = headers.get(b"content-encoding")
-    if encoding is None or encoding == b"identity":
+    if encoding is None or encoding.lower() == b"identity":
         return data
     if len(data) > _BIG:
         return await asyncio.to_thread(decompress, data, encoding, limits)

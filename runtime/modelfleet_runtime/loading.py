@@ -70,6 +70,13 @@ def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine
         raise CannotServe(
             FailureReason.OUT_OF_MEMORY, "there is not enough memory to load the model"
         ) from error
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Of the author's code (signals come to the main thread): it would end us without a word.
+        log.exception("loading failed")
+        raise CannotServe(
+            FailureReason.MODEL_INVALID,
+            f"the model's code ended the process while it was loaded ({type(error).__name__})",
+        ) from error
     except Exception as error:
         log.exception("loading failed")
         raise CannotServe(

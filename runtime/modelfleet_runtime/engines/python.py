@@ -92,7 +92,10 @@ class PythonEngine:
             spec = next((s for s in self._signature.inputs if s.name == name), None)
             wanted = spec.dtype.numpy if spec and spec.dtype else None
             array = as_array(value, f"preprocess: {name}")
-            typed[name] = array.astype(wanted, copy=False) if wanted is not None else array
+            try:
+                typed[name] = array.astype(wanted, copy=False) if wanted is not None else array
+            except (TypeError, ValueError) as error:
+                raise EngineBroken(f"preprocess: {name} holds no {spec and spec.dtype}") from error
         return typed
 
     def _postprocess(self, outputs: Tensors) -> Any:
@@ -155,6 +158,9 @@ def _guard(call: Callable[[Any], Any], argument: Any, step: str) -> Any:
         raise BadInput(f"the model refuses the input: {_told(error)}") from error
     except MemoryError as error:
         raise OutOfMemory("the model has no memory for this request") from error
+    except (SystemExit, KeyboardInterrupt) as error:  # would end the loop, or the whole batch
+        log.exception("the model's %s failed", step)
+        raise EngineBroken(f"the model's {step} failed: {type(error).__name__}") from error
     except Exception as error:
         if "out of memory" in str(error):
             raise OutOfMemory("the model has no memory for this request") from error

@@ -1,5 +1,6 @@
 """TorchScript models, through torch, which only one flavour of the image has."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,10 @@ class TorchScriptEngine:
         try:
             # An archive of TorchScript holds a program of torch's own and tensors: loading it
             # unpickles no Python objects, which is what weights_only asks of torch.load.
-            module = torch.jit.load(str(self._package.main), map_location=self._device)
+            with warnings.catch_warnings():
+                # That TorchScript is deprecated is news for who packs the model, not for each pod.
+                warnings.simplefilter("ignore", FutureWarning)
+                module = torch.jit.load(str(self._package.main), map_location=self._device)
             self._module = module.eval()
         except Exception as error:
             if is_out_of_memory(error):

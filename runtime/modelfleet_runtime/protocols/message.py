@@ -32,6 +32,8 @@ class Incoming:
     body: bytes
     served: Served
     ask: Ask
+    deadline: float
+    """As of `time.monotonic`. `ask` keeps to it; what else may take long has to as well."""
 
 
 @dataclass(slots=True)

@@ -45,6 +45,11 @@ def to_array(value: Any, dtype: DType | None, where: str) -> Array:
         dtype = {"f": DType.FP32, "i": DType.INT64, "u": DType.UINT64, "b": DType.BOOL}.get(kind)
         if dtype is None:
             raise BadInput(f"{where}: {_what(array)} among its values")
+    elif kind == "f" and dtype.numpy.kind in "iu":
+        # numpy makes fractions of whole numbers where some need UINT64 and others do not.
+        exact = np.array(value, dtype=object)
+        if all(type(number) is int for number in exact.flat):
+            return _within(exact, dtype, where)
     return _cast(array, dtype, where)
 
 
@@ -69,6 +74,12 @@ def _cast(array: Array, dtype: DType, where: str) -> Array:
         return array.astype(target)
     if kind not in "iu":
         raise BadInput(f"{where}: {_what(array)} where {_KINDS['i']} are expected")
+    return _within(array, dtype, where)
+
+
+def _within(array: Array, dtype: DType, where: str) -> Array:
+    """Whole numbers as that datatype. Raises `BadInput` where one is out of its range."""
+    target = dtype.numpy
     bounds = np.iinfo(target)  # type: ignore[type-var]
     if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
         raise BadInput(f"{where}: a number is out of the range of {dtype}")

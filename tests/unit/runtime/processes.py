@@ -32,7 +32,7 @@ class Runtime:
             [sys.executable, "-m", "modelfleet_runtime", *arguments],
             env=kept
             | {"MODELFLEET_TERMINATION_LOG": str(termination_log), "MODELFLEET_THREADS": "1"}
-            | env,
+            | dict(env),
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -144,7 +144,7 @@ WRONG_BINARY: list[tuple[bytes, bytes, str]] = [
     (*binary(announced(4), b"1234"), "needs 16"),
     (*binary(announced(16), b"1" * 20), "4 bytes of binary data belong to no input"),
     (*binary(request(), b"1"), "1 bytes of binary data belong to no input"),
-    (*binary(announced(16, shape=[2**40, 2**40]), b"1" * 16), "has 16 bytes"),
+    (*binary(announced(16, shape=[2**40, 2**40]), b"1" * 16), "larger than any memory"),
     (b"0", b"12345", "no multiple of 16"),
 ]
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,103 +157,6 @@ def test_served_from_the_operators_document(runtime: Runtime, tmp_path: Path) ->
     assert httpx.get(f"{process.url}/v2/models/m/versions/2/ready").status_code == 200
 
 
-async def test_sigterm_loses_nothing_that_was_accepted(runtime: Runtime, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    folder = python_model(tmp_path / "slow", GATED)
-    process = runtime.start("serve", str(folder), GATE=str(gate))
-    await asyncio.to_thread(process.wait_for, "ready after")
-    url = process.url
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-
-        async def ask(number: int) -> httpx.Response:
-            return await client.post("/predict", json={"inputs": {"x": [number]}})
-
-        async def in_progress(count: int) -> bool:
-            page = (await client.get("/metrics")).text
-            return f'inference_in_progress{{model_name="slow"}} {count}.0' in page
-
-        async def unready() -> bool:
-            return (await client.get("/health/ready")).status_code == 503
-
-        accepted = [asyncio.create_task(ask(number)) for number in range(40)]
-        async with asyncio.timeout(20):
-            await until(lambda: in_progress(40))
-            process.popen.send_signal(signal.SIGTERM)
-            await until(unready)
-            process.popen.send_signal(signal.SIGTERM)
-            # Still served while it drains, on a new connection too.
-            late = asyncio.create_task(ask(40))
-            await until(lambda: in_progress(41))
-            gate.touch()
-            answers = await asyncio.gather(*accepted, late)
-    for number, answer in enumerate(answers):
-        assert answer.status_code == 200
-        assert answer.json()["outputs"] == {"output": [number]}
-        assert answer.headers["connection"] == "close"
-    assert await asyncio.to_thread(process.end) == 0
-
-
-async def test_sigterm_under_load(runtime: Runtime, tmp_path: Path) -> None:
-    """Clients that go on until they are told to close hear an answer to every request."""
-    folder = linear_onnx(tmp_path / "m").parent
-    process = runtime.start("serve", str(folder), MODELFLEET_DRAIN_SECONDS="1")
-    await asyncio.to_thread(process.wait_for, "ready after")
-    answered = 0
-    flowing = asyncio.Event()
-
-    async def client() -> None:
-        nonlocal answered
-        async with httpx.AsyncClient(base_url=process.url, timeout=30) as http_client:
-            while True:
-                answer = await http_client.post("/predict", json=ITEM)
-                assert answer.status_code == 200
-                answered += 1
-                if answered > 100:
-                    flowing.set()
-                if answer.headers.get("connection") == "close":
-                    return
-
-    clients = [asyncio.create_task(client()) for _ in range(16)]
-    async with asyncio.timeout(30):
-        await flowing.wait()
-        process.popen.send_signal(signal.SIGTERM)
-        await asyncio.gather(*clients)
-    assert await asyncio.to_thread(process.end) == 0
-
-
-def test_sigterm_while_loading(runtime: Runtime, tmp_path: Path) -> None:
-    source = (
-        "import time\nclass Model:\n"
-        "  def load(self, f): time.sleep(60)\n  def predict(self, i): ...\n"
-    )
-    process = runtime.start("serve", str(python_model(tmp_path / "m", source)))
-    url = process.url
-    assert httpx.get(f"{url}/health/ready").status_code == 503
-    assert httpx.get(f"{url}/health/live").status_code == 200
-    process.popen.send_signal(signal.SIGTERM)
-    assert process.end() == 0
-
-
-def test_a_missing_path(runtime: Runtime, tmp_path: Path) -> None:
-    failure = runtime.failure("serve", str(tmp_path / "none"))
-    assert failure.reason is FailureReason.MODEL_NOT_FOUND
-    assert failure.message == f"there is no file or folder at {tmp_path / 'none'}"
-
-
-def test_a_truncated_onnx_file(runtime: Runtime, tmp_path: Path) -> None:
-    file = linear_onnx(tmp_path / "m")
-    file.write_bytes(file.read_bytes()[:-20])
-    failure = runtime.failure("serve", str(file))
-    assert failure.reason is FailureReason.MODEL_INVALID
-    assert "damaged or incomplete" in failure.message
-
-
-def test_a_wrong_digest(runtime: Runtime, tmp_path: Path) -> None:
-    file = linear_onnx(tmp_path / "m")
-    failure = runtime.failure("serve", str(file), "--digest", "sha256:" + "0" * 64)
-    assert failure.reason is FailureReason.DIGEST_MISMATCH
-
-
 def test_a_failed_warm_up(runtime: Runtime, tmp_path: Path) -> None:
     source = (
         "class Model:\n  inputs = {'x': ('FP32', [-1])}\n"
@@ -299,27 +201,6 @@ def test_flags_and_document_do_not_mix(runtime: Runtime) -> None:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
-
-
-def test_served_from_http(runtime: Runtime, tmp_path: Path) -> None:
-    file = linear_onnx(tmp_path / "store", name="sums.onnx")
-    digest = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
-
-    class Handler(_Quiet):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=str(file.parent))  # type: ignore[arg-type]
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as store:
-        threading.Thread(target=store.serve_forever, args=(0.01,), daemon=True).start()
-        uri = f"http://127.0.0.1:{store.server_address[1]}/sums.onnx"
-        process = runtime.start("serve", uri, "--digest", digest)
-        process.wait_for("ready after")
-        assert httpx.post(f"{process.url}/predict", json=ITEM).json()["model"] == "sums"
-        wrong = runtime.failure("serve", uri, "--digest", "sha256:" + "0" * 64)
-        assert wrong.reason is FailureReason.DIGEST_MISMATCH
-        missing = runtime.failure("serve", uri + "x")
-        assert missing.reason is FailureReason.MODEL_NOT_FOUND
-        store.shutdown()
 
 
 def test_inspect(runtime: Runtime, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_every_way_of_the_protocol_gives_the_same(http: httpx.Client) -> None:
     both = infer(http, asks, raw)
     check_binary(both, wanted)
     only = http.post(
-        f"/v2/models/digits/versions/7/infer", content=raw, headers={LENGTH: "0"}
+        "/v2/models/digits/versions/7/infer", content=raw, headers={LENGTH: "0"}
     )  # fmt: skip
     size = int(only.headers[LENGTH])
     head = json.loads(only.content[:size])
@@ -214,6 +214,8 @@ def test_compressed_bodies(http: httpx.Client) -> None:
     body = gzip.compress(json.dumps({"inputs": ROW}).encode())
     answer = http.post("/predict", content=body, headers={"Content-Encoding": "gzip"})
     assert answer.status_code == 200
+    plain = http.post("/predict", json={"inputs": ROW}, headers={"Content-Encoding": "Identity"})
+    assert plain.json() == answer.json()
 
 
 def test_a_bomb_is_not_unpacked(http: httpx.Client) -> None:

@@ -1,8 +1,11 @@
 """`/predict` and `/predict/batch`."""
 
 import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
-from modelfleet_runtime.errors import BadInput, Refusal
+from modelfleet_runtime.errors import BadInput, DeadlinePassed, EngineBroken, Refusal
 from modelfleet_runtime.protocols.message import (
     JSON_HEADERS,
     Answer,
@@ -11,6 +14,8 @@ from modelfleet_runtime.protocols.message import (
 )
 from modelfleet_runtime.protocols.simple import codec
 from modelfleet_runtime.signature import Tensors
+
+T = TypeVar("T")
 
 PREDICT = "/predict"
 PREDICT_BATCH = "/predict/batch"
@@ -27,15 +32,18 @@ class SimpleRoutes:
         served = request.served
         signature = served.signature
         item = codec.inputs_of(request.body)
-        if served.preprocess is not None:
-            tensors = await asyncio.to_thread(served.preprocess, item)
+        preprocess, postprocess = served.preprocess, served.postprocess
+        if preprocess is not None:
+            tensors = await _off_loop(request, lambda: preprocess(item))
+            if signature.batched:
+                _check_one_row(tensors)
         else:
             tensors = codec.decode_item(item, signature)
             if signature.batched and signature.rows(tensors) != 1:
                 raise BadInput("/predict takes one item; send several to /predict/batch")
         outputs = await request.ask(tensors)
-        if served.postprocess is not None:
-            written = await asyncio.to_thread(served.postprocess, outputs)
+        if postprocess is not None:
+            written = await _off_loop(request, lambda: postprocess(outputs))
             body = codec.encode_written(written, self._head)
         else:
             body = codec.encode_item(outputs, signature, self._head)
@@ -55,22 +63,43 @@ class SimpleRoutes:
                 rows = []
                 for index, item in enumerate(items):
                     try:
-                        rows.append(each(item))
+                        row = each(item)
+                        _check_one_row(row)
+                        rows.append(row)
                     except BadInput as error:
                         raise BadInput(f"inputs[{index}]: {error.message}") from error
                 return rows
 
-            tensors = codec.join_rows(await asyncio.to_thread(prepare))
+            tensors = codec.join_rows(await _off_loop(request, prepare))
         else:
             tensors = codec.decode_items(items, served.signature)
         outputs = await request.ask(tensors)
         if postprocess is not None:
             rows = [codec.row_of(outputs, index) for index in range(len(items))]
-            written = await asyncio.to_thread(lambda: [postprocess(row) for row in rows])
+            written = await _off_loop(request, lambda: [postprocess(row) for row in rows])
             body = codec.encode_written(written, self._head)
         else:
             body = codec.encode_items(outputs, len(items), self._head)
         return Answer(200, JSON_HEADERS, body)
+
+
+def _check_one_row(tensors: Tensors) -> None:
+    """Of a preprocess: with more of them, the items after it would be given its rows."""
+    for name, array in tensors.items():
+        if array.shape[:1] != (1,):
+            raise EngineBroken(
+                f"preprocess gave {name!r} the shape {list(array.shape)}; one item is one row"
+            )
+
+
+async def _off_loop(request: Incoming, step: Callable[[], T]) -> T:
+    """A step of the model's author, in a thread. When the request's time is over it is left to
+    itself: a thread cannot be ended."""
+    try:
+        async with asyncio.timeout(max(0.0, request.deadline - time.monotonic())):
+            return await asyncio.to_thread(step)
+    except TimeoutError as error:
+        raise DeadlinePassed("the request's time is over") from error
 
 
 def refuse(refusal: Refusal) -> Answer:
