@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-UV_REQUIREMENT = "uv>=0.9,<1"
+OLDEST_UV = (0, 9)
+UV_REQUIREMENT = "uv>=%d.%d,<1" % OLDEST_UV
 EXTRAS = ("operator", "runtime", "dev")
 
 
@@ -47,10 +48,17 @@ def apt(package):
     subprocess.check_call([*command, *lock], env=environment, stdout=subprocess.DEVNULL)
 
 
+def is_new_enough(uv):
+    # type: (str) -> bool
+    told = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False).stdout
+    numbers = told.split()[1].split(".") if len(told.split()) > 1 else ["0", "0"]
+    return (int(numbers[0]), int(numbers[1])) >= OLDEST_UV
+
+
 def find_uv():
     # type: () -> str
     found = shutil.which("uv")
-    if found:
+    if found and is_new_enough(found):
         return found
     home = os.path.join(cache(), "uv")
     uv = os.path.join(home, "bin", "uv")
@@ -61,11 +69,15 @@ def find_uv():
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
-        apt("python3-venv")
+        apt("python%d.%d-venv" % sys.version_info[:2])
     unfinished = home + ".%d" % os.getpid()
-    subprocess.check_call([sys.executable, "-m", "venv", "--clear", unfinished])
     pip = [os.path.join(unfinished, "bin", "python"), "-m", "pip", "install", "-q"]
-    subprocess.check_call([*pip, "--disable-pip-version-check", UV_REQUIREMENT])
+    try:
+        subprocess.check_call([sys.executable, "-m", "venv", "--clear", unfinished])
+        subprocess.check_call([*pip, "--disable-pip-version-check", UV_REQUIREMENT])
+    except subprocess.CalledProcessError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        fail("uv could not be installed (see above); is PyPI reachable? Or install uv yourself.")
     try:
         os.rename(unfinished, home)
     except OSError:  # another start was first

@@ -38,7 +38,9 @@ def place(cluster: Cluster, images: Images) -> Images:
     registry = os.environ.get("REGISTRY", "")
     if not registry:
         raise Refused("CLUSTER=existing fetches its images: say from where with REGISTRY=...")
-    operator, runtime = builds.push(both, registry)
+    # As Docker does: a registry on this machine may do without TLS.
+    local = registry.partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1")
+    operator, runtime = builds.push(both, registry, insecure=local)
     return Images(Image(operator, images.operator.archive), Image(runtime, images.runtime.archive))
 
 

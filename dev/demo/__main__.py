@@ -1,6 +1,7 @@
 """`python3 -m dev.demo up | down`: the demo, a step at a time, saying what it does."""
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from dev.images import build
 
 NAME = "demo"
 NAMESPACE = "demo"
+WAY_OUT = "`make demo` goes on from here; `make demo-down` takes away whatever is up."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,19 +33,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return action()
     except (Failed, cluster_room.Refused, image_room.Refused) as problem:
-        print(f"\ndemo: {problem}", file=sys.stderr)
+        print(f"\ndemo: {problem}\n{WAY_OUT}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"\ndemo: interrupted. {WAY_OUT}", file=sys.stderr)
+        return 130
 
 
 def up() -> int:
     started = time.monotonic()
     print(
-        "modelfleet demo. The first time takes about 15 minutes on 2 cores, because Kubernetes is\n"
+        "modelfleet demo. The first time takes about 20 minutes on 2 cores, because Kubernetes is\n"
         "compiled and images are built; after that it takes about 1 minute.\n"
     )
-    if prepare.main([]) != 0:
+    flavor = os.environ.get("FLAVOR", "onnx")
+    if prepare.main(["--flavor", flavor]) != 0:
         return 1
-    images = build()
+    images = build(flavor)
     with step("starting Kubernetes"):
         cluster = Cluster.up(NAME)
     tools = install.Tools(cluster.kubectl, cluster.helm, cluster.kubeconfig)
@@ -69,6 +75,9 @@ def down() -> int:
         if cluster is not None and cluster.way == "existing":
             tools = install.Tools(cluster.kubectl, cluster.helm, cluster.kubeconfig)
             run(tools.kubectl_command("delete", "namespace", NAMESPACE, "--ignore-not-found"))
+            release = [install.RELEASE, "--namespace", install.NAMESPACE, "--ignore-not-found"]
+            run(tools.helm_command("uninstall", *release))
+            print("  the CRD stays: other ModelDeployments may need it")
         else:
             subprocess.check_call([sys.executable, "-m", "dev.cluster", "down", "--name", NAME])
     return 0
@@ -104,7 +113,8 @@ The model's address inside the cluster is {url}. From here:
 
 {before}  curl {from_here}/predict -H 'content-type: application/json' -d '{{"inputs": [{pixels}]}}'
 
-  curl {from_here}/docs                     what else it answers, as an OpenAPI page
+  curl {from_here}/v2/models/digits         what it takes and gives
+  curl {from_here}/openapi.json             all that it answers; /docs is the same in a browser
 
 To look around, and to roll out the second version of the model:
 

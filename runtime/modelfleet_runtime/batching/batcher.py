@@ -172,14 +172,16 @@ class Batcher:
         if outcome.inseparable and not self._limits.alone:
             self._limits = Limits(self._limits.max_rows, alone=True)
             self.signature = self.signature.unbatched()
-        for part, answer in zip(parts, outcome.answers, strict=True):
-            entry = part.entry
-            if isinstance(answer, Refusal):
-                self._refuse(entry, answer)
-            elif entry.succeed(part, answer):
-                self._open.discard(entry)
-        if self._queue.depth:
-            self._wake()
+        try:
+            for part, answer in zip(parts, outcome.answers, strict=True):
+                entry = part.entry
+                if isinstance(answer, Refusal):
+                    self._refuse(entry, answer)
+                elif entry.succeed(part, answer):
+                    self._open.discard(entry)
+        finally:  # whatever happens to these, the others do not wait for it
+            if self._queue.depth:
+                self._wake()
 
     # -- leaving
 

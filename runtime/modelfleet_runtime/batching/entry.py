@@ -5,7 +5,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from modelfleet_runtime.errors import Refusal
+from modelfleet_runtime.errors import EngineBroken, Refusal
 from modelfleet_runtime.signature import Tensors
 
 
@@ -62,17 +62,17 @@ class Entry:
         if sum(stop - start for start, stop, _ in pieces) < self.total:
             return False
         pieces.sort(key=lambda piece: piece[0])
-        # Each piece was checked to have as many rows as it should, under the names of the first.
-        self.answer.set_result(
-            {name: np.concatenate([p[name] for _, _, p in pieces]) for name in pieces[0][2]}
-        )
+        try:
+            whole = {name: np.concatenate([p[name] for _, _, p in pieces]) for name in pieces[0][2]}
+        except (KeyError, ValueError):
+            self.fail(EngineBroken("what the model gave for the request's batches does not fit"))
+            return True
+        self.answer.set_result(whole)
         return True
 
-    def fail(self, refusal: BaseException) -> None:
+    def fail(self, refusal: Refusal) -> None:
         if not self.settled:
             self.answer.set_exception(refusal)
-            if not isinstance(refusal, Refusal):
-                return
             # The waiter may have been cancelled a moment ago; then nobody fetches the exception,
             # and asyncio would log that as forgotten.
             self.answer.exception()

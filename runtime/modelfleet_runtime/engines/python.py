@@ -72,7 +72,9 @@ class PythonEngine:
         # The author may write into what is given; a view on the request's bytes refuses that.
         batch = {name: a if a.flags.writeable else a.copy() for name, a in batch.items()}
         given = _guard(self._model.predict, batch, "predict")
-        return named_outputs(given, self._signature.outputs)
+        outputs = named_outputs(given, self._signature.outputs)
+        # The author may write the next batch into the same memory while this one is being answered.
+        return {name: array.copy() for name, array in outputs.items()}
 
     def close(self) -> None:
         closer = getattr(self._model, "close", None)

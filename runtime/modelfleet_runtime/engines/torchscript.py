@@ -124,7 +124,9 @@ class TorchScriptEngine:
                 raise EngineBroken(f"the model's output {name} is a {type(value).__name__}")
             if value.dtype is torch.bfloat16:
                 value = value.float()
-            outputs[name] = value.cpu().numpy()
+            array = value.cpu().numpy()
+            # On the CPU this is the module's own memory, which it may use again for the next batch.
+            outputs[name] = array.copy() if value.device.type == "cpu" else array
         return outputs
 
 

@@ -34,14 +34,18 @@ def to_array(value: Any, dtype: DType | None, where: str) -> Array:
     """
     if dtype is DType.BYTES:
         return _text(value, where)
+    if _holds_text(value):
+        # numpy would give every value the room of the longest text.
+        if dtype is None:
+            return _text(value, where)
+        expected = "true and false" if dtype is DType.BOOL else "numbers"
+        raise BadInput(f"{where}: text where {expected} are expected")
     try:
         array = np.array(value)
-    except (ValueError, OverflowError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise BadInput(f"{where}: the lists in it are not of even length") from error
     kind = array.dtype.kind
     if dtype is None:
-        if kind == "U":
-            return _text(value, where)
         dtype = {"f": DType.FP32, "i": DType.INT64, "u": DType.UINT64, "b": DType.BOOL}.get(kind)
         if dtype is None:
             raise BadInput(f"{where}: {_what(array)} among its values")
@@ -104,6 +108,22 @@ def _walk(value: Any, texts: list[bytes], where: str, depth: int) -> tuple[int, 
     if len(shapes) > 1:
         raise BadInput(f"{where}: the lists in it are not of even length")
     return (len(value), *(shapes.pop() if shapes else ()))
+
+
+def _holds_text(value: Any) -> bool:
+    """Whether a text stands anywhere in nested lists; without recursion, as deep as they are."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            return True
+        if isinstance(one, list):
+            kinds = set(map(type, one))
+            if str in kinds:
+                return True
+            if list in kinds:
+                left.extend(inner for inner in one if type(inner) is list)
+    return False
 
 
 def _what(array: Array) -> str:

@@ -255,3 +255,18 @@ async def test_a_request_that_is_not_the_models_is_refused_before_the_queue() ->
     with pytest.raises(BadInput, match=r"shape \[1,3\]; expected \[-1,4\]"):
         submit(to, {"x": np.zeros((1, 3), np.float32)})
     assert to.open == 0
+
+
+async def test_pieces_that_do_not_fit_fail_their_request_and_nobody_else() -> None:
+    """A model that pads to the longest of its batch gives each piece another width."""
+
+    def ragged(tensors: Tensors) -> Tensors:
+        rows = len(tensors["x"])
+        return {"y": np.zeros((rows, rows), np.float32)}
+
+    to = batcher(ragged, maxSize=4)
+    torn = submit(to, rows(*range(6)))
+    other = submit(to, rows(1))
+    with pytest.raises(EngineBroken, match="does not fit"):
+        await torn.answer
+    assert (await other.answer)["y"].shape[0] == 1

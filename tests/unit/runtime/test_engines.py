@@ -327,3 +327,19 @@ def test_an_image_without_torch_says_which_to_use(
         engine_for(package, 1).load()
     assert caught.value.failure.reason is FailureReason.UNSUPPORTED
     assert "torch flavour" in caught.value.failure.message
+
+
+def test_answers_are_not_changed_by_the_next_batch(tmp_path: Path) -> None:
+    """An author may well write each batch's answer into one buffer."""
+    made = python(
+        tmp_path,
+        "    buffer = np.zeros((4, 4), np.float32)\n"
+        "    def predict(self, inputs):\n"
+        "        self.buffer[:] = inputs['x']\n"
+        "        return {'y': self.buffer}\n",
+        head="import numpy as np\nclass Model:\n",
+    )
+    made.load()
+    first = made.run(rows(1, 2, 3, 4))
+    made.run(rows(5, 6, 7, 8))
+    assert first["y"][:, 0].tolist() == [1, 2, 3, 4]

@@ -1,5 +1,6 @@
 """JSON's values to arrays: what is taken, and what is refused with which words."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -98,3 +99,16 @@ def test_bytes_that_are_no_text() -> None:
 def test_arrays_that_are_not_contiguous() -> None:
     array = np.arange(6, dtype=np.int32).reshape(2, 3)[:, 1]
     assert values.dump({"y": array}, ()) == b'{"y":[1,4]}'
+
+
+def test_one_long_text_among_many_takes_no_memory_for_each() -> None:
+    """numpy gives every text the room of the longest: 40 KB of JSON would take 400 MB."""
+    mixed = ["x" * 20_000, *"y" * 5_000]
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="text where numbers"):
+            values.to_array(mixed, DType.FP32, "x")
+        assert values.to_array(mixed, None, "x").dtype == object
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
