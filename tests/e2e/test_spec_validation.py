@@ -176,6 +176,11 @@ REFUSED = [
     Case("an amount without sense", resources(requests={"cpu": "lots"}), "an amount like 500m"),
     Case("an amount below nothing", resources(limits={"cpu": -1}), "an amount like 500m"),
     Case("an amount with two units", resources(limits={"memory": "1GiB"}), "an amount like 500m"),
+    Case(
+        "more asked for than is allowed",
+        resources(requests={"memory": "2Gi"}, limits={"memory": "1024M"}),
+        "ask in requests for no more than limits allow",
+    ),
     Case("a misspelt resource", resources(limits={"mem": "1Gi"}), "use the names cpu, memory"),
     Case(
         "an accelerator asked for twice",
@@ -279,6 +284,7 @@ ACCEPTED = [
     Case("a digest for a claim", model(digest=DIGEST)),
     Case("https with a digest", model(uri="https://host:8443/a/d.onnx", digest=DIGEST)),
     Case("whole numbers as amounts", resources(requests={"cpu": 1, "memory": "1.5Gi"})),
+    Case("as much as is allowed", resources(requests={"cpu": "1000m"}, limits={"cpu": 1})),
     Case("a device of another vendor", resources(limits={"example.com/device": 1})),
     Case("an accelerator by its defaults", accelerator()),
     Case(

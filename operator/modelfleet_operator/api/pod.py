@@ -249,8 +249,18 @@ _KNOWN_RESOURCES = rules(
 )
 
 
+_WITHIN_LIMITS = rule(
+    "!has(self.requests) || !has(self.limits) || self.requests.all(key, !(key in self.limits) || "
+    "!isQuantity(string(self.requests[key])) || !isQuantity(string(self.limits[key])) || "
+    "!quantity(string(self.requests[key])).isGreaterThan(quantity(string(self.limits[key]))))",
+    "ask in requests for no more than limits allow: raise the limit or lower the request.",
+)
+
+
 class Resources(Shared):
     """CPU and memory of each pod, as in a container of a pod."""
+
+    model_config = ConfigDict(json_schema_extra=rules(_WITHIN_LIMITS))
 
     requests: dict[str, Quantity] = Field(
         default={}, max_length=16, json_schema_extra=_KNOWN_RESOURCES
