@@ -5,10 +5,12 @@ import asyncio
 import hashlib
 import logging
 import os
+import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
@@ -63,28 +65,38 @@ The model is loaded and warmed up, not served.
 """
 
 
-def main(arguments: list[str] | None = None) -> None:
+TERMINATED = 143
+"""The exit code of SIGTERM before the server has begun, as a shell counts it."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Exits with 0 after a drain, 2 for wrong flags, and else with the failure's own code."""
+    # A container's first process ignores a signal without a handler. `serve` takes over later.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(TERMINATED))
     options = _parser().parse_args(arguments)
     try:
         settings = Settings.from_env()
     except CannotServe as error:
-        sys.exit(_fail(error, Settings(termination_log=termination_log(os.environ))))
+        _leave(_fail(error, Settings(termination_log=termination_log(os.environ))))
+    _run_and_leave(lambda: options.run(options, settings), settings)
+
+
+def _run_and_leave(run: Callable[[], None], settings: Settings) -> NoReturn:
     try:
-        options.run(options, settings)
+        run()
     except CannotServe as error:
-        sys.exit(_fail(error, settings))
+        _leave(_fail(error, settings))
     except KeyboardInterrupt:
-        sys.exit(130)
+        _leave(130)
     except Exception as error:
         logging.getLogger("modelfleet").exception("the runtime failed")
         message = f"the runtime failed: {type(error).__name__}: {one_line(error)}"
-        sys.exit(_fail(CannotServe(FailureReason.CRASHED, message), settings))
+        _leave(_fail(CannotServe(FailureReason.CRASHED, message), settings))
     _leave(0)
 
 
-def _leave(code: int) -> None:
-    """End without waiting for threads of frameworks that were left behind."""
+def _leave(code: int) -> NoReturn:
+    """End without waiting for threads that frameworks or a model's own code left behind."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -125,7 +137,6 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
     if options.path is not None and document.model.fetched:
         from modelfleet_runtime.sources.fetch import fetch
 
-        location.parent.mkdir(parents=True, exist_ok=True)
         fetch(document.model, location)
 
     import uvloop
@@ -133,8 +144,8 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
     from modelfleet_runtime.lifecycle import serve
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(document, location, settings))
-        _leave(0)  # closing the loop waits for threads that a model's own code may hold for ever
+        # In here: closing the loop waits for threads that a model's own code may hold for ever.
+        _run_and_leave(lambda: runner.run(serve(document, location, settings)), settings)
 
 
 def _fetch(options: argparse.Namespace, settings: Settings) -> None:
@@ -145,13 +156,7 @@ def _fetch(options: argparse.Namespace, settings: Settings) -> None:
         return
     from modelfleet_runtime.sources.fetch import fetch
 
-    try:
-        fetch(document.model, Path(document.location))
-    except OSError as error:
-        raise CannotServe(
-            FailureReason.MODEL_UNREACHABLE,
-            f"{document.model.uri} cannot be stored at {document.location}: {one_line(error)}",
-        ) from error
+    fetch(document.model, Path(document.location))
 
 
 def _inspect(options: argparse.Namespace, settings: Settings) -> None:

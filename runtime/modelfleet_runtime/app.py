@@ -58,6 +58,7 @@ class App:
         self.oip = oip.OipRoutes(name, version)
         self._timeout = timeout
         self._limits = limits
+        self._bodies = incoming.Bodies(limits)
         self._access_log = access_log
         self._make_rest = rest
         self._rest: asyncio.Future[AsgiApp] | None = None
@@ -109,8 +110,9 @@ class App:
         life.inferring += 1
         headers = dict(scope["headers"])
         request_id = incoming.request_id(headers, self._limits)
+        share = incoming.Share(self._bodies)
         try:
-            answer = await self._answer(endpoint, scope, headers, receive, arrived)
+            answer = await self._answer(endpoint, scope, headers, receive, arrived, share)
         except Refusal as refusal:
             answer = _with_hints(refuse(refusal), refusal)
         except Exception:
@@ -118,6 +120,7 @@ class App:
             answer = refuse(EngineBroken("the server failed; its log has the details"))
         finally:
             life.inferring -= 1
+            share.hold(0)
         if answer.status != ClientLeft.status:
             await self._send(answer, request_id, send)
         seconds = time.monotonic() - arrived
@@ -132,6 +135,7 @@ class App:
         headers: dict[bytes, bytes],
         receive: incoming.Receive,
         arrived: float,
+        share: incoming.Share,
     ) -> Answer:
         if scope["method"] != "POST":
             raise MethodNotAllowed("POST")
@@ -139,7 +143,7 @@ class App:
             self.oip.explain_unknown(scope["path"])
         served = self.life.model()
         deadline = incoming.deadline(headers, arrived, self._timeout)
-        body = await incoming.body(headers, receive, self._limits, deadline)
+        body = await incoming.body(headers, receive, self._limits, deadline, share)
         batcher = served.batcher
 
         async def ask(tensors: Tensors, time_limit: float | None = None) -> Tensors:

@@ -17,6 +17,8 @@ from modelfleet_runtime.errors import (
     BadInput,
     BodyTimeout,
     ClientLeft,
+    DeadlinePassed,
+    QueueFull,
     TooLarge,
     UnsupportedEncoding,
 )
@@ -31,6 +33,32 @@ _ID = re.compile(rb"[\x21-\x7e]+")
 _id_prefix = os.urandom(6).hex()
 _id_count = itertools.count(1)
 _BIG = 64 * 1024
+
+
+class Bodies:
+    """What all bodies hold together, against its bound."""
+
+    def __init__(self, limits: RequestLimits) -> None:
+        self.held = 0
+        self.most = max(limits.bodies_bytes, limits.body_bytes)
+
+
+class Share:
+    """What one request holds of it. Give it back with `hold(0)`."""
+
+    __slots__ = ("_all", "_held")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._all = bodies
+        self._held = 0
+
+    def hold(self, size: int) -> None:
+        """So many bytes from now on. Raises `QueueFull`, and then it holds what it held."""
+        together = self._all.held - self._held + size
+        if together > self._all.most and size > self._held:
+            raise QueueFull(f"the bodies of all requests hold {self._all.held} bytes already")
+        self._all.held = together
+        self._held = size
 
 
 def request_id(headers: dict[bytes, bytes], limits: RequestLimits) -> bytes:
@@ -55,12 +83,16 @@ def deadline(headers: dict[bytes, bytes], arrived: float, timeout: float) -> flo
 
 
 async def body(
-    headers: dict[bytes, bytes], receive: Receive, limits: RequestLimits, until: float
+    headers: dict[bytes, bytes],
+    receive: Receive,
+    limits: RequestLimits,
+    until: float,
+    share: Share,
 ) -> bytes:
-    """The whole body, decompressed.
+    """The whole body, decompressed. It is held in `share`, also when this raises.
 
     Raises `TooLarge` (from Content-Length before a byte is read), `BodyTimeout`, `ClientLeft`,
-    `UnsupportedEncoding`, `BadInput`.
+    `UnsupportedEncoding`, `BadInput`, `QueueFull`, `DeadlinePassed`.
     """
     announced = headers.get(b"content-length")
     if announced is not None and _length(announced) > limits.body_bytes:
@@ -70,15 +102,24 @@ async def body(
         raise ClientLeft("the client left")
     data: bytes = message.get("body", b"")
     if message.get("more_body"):
-        data = await _rest(data, receive, limits, until)
+        data = await _rest(data, receive, limits, until, share)
     elif len(data) > limits.body_bytes:
         raise _too_large(limits)
+    else:
+        share.hold(len(data))
     encoding = headers.get(b"content-encoding")
     if encoding is None or encoding.lower() == b"identity":
         return data
     if len(data) > _BIG:
-        return await asyncio.to_thread(decompress, data, encoding, limits)
-    return decompress(data, encoding, limits)
+        try:
+            async with asyncio.timeout(max(0.001, until - time.monotonic())):
+                plain = await asyncio.to_thread(decompress, data, encoding, limits)
+        except TimeoutError as error:
+            raise DeadlinePassed("the request's time is over") from error
+    else:
+        plain = decompress(data, encoding, limits)
+    share.hold(len(plain))
+    return plain
 
 
 def _length(announced: bytes) -> int:
@@ -122,13 +163,16 @@ class _Begun:
                 return done.value
 
 
-async def _rest(data: bytes, receive: Receive, limits: RequestLimits, until: float) -> bytes:
+async def _rest(
+    data: bytes, receive: Receive, limits: RequestLimits, until: float, share: Share
+) -> bytes:
     whole = bytearray(data)
     try:
         async with asyncio.timeout(max(0.001, until - time.monotonic())):
             while True:
                 if len(whole) > limits.body_bytes:
                     raise _too_large(limits)
+                share.hold(len(whole))
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientLeft("the client left")
@@ -139,6 +183,7 @@ async def _rest(data: bytes, receive: Receive, limits: RequestLimits, until: flo
         raise _late() from error
     if len(whole) > limits.body_bytes:
         raise _too_large(limits)
+    share.hold(len(whole))
     return bytes(whole)
 
 

@@ -5,7 +5,9 @@ The door opens before the model is loaded, so that the probes can tell "loading"
 SIGTERM: readiness goes at once, and answers carry `Connection: close`, so that busy connections
 move elsewhere. What was accepted is finished; what still comes on open connections, and for
 `drain_seconds` on new ones, is served. Then the door closes and the process ends with 0. A second
-signal changes nothing: the kubelet's SIGKILL is the limit.
+signal changes nothing: the kubelet's SIGKILL is the limit, so everything after SIGTERM is bounded:
+the request's timeout and `LAST_ANSWERS_S`, `CLOSING_S` and `ENGINE_S` make timeout + 7 s, and the
+operator's pods leave timeout + 10 s.
 """
 
 import asyncio
@@ -35,6 +37,16 @@ a finished batch waits that long for a busy loop to let go."""
 POLL = 0.02
 """Seconds between two looks while draining."""
 
+LAST_ANSWERS_S = 3
+"""After SIGTERM, beyond the longest request: for those that came a little later, and for sending
+the answers."""
+
+CLOSING_S = 3
+"""For the door to close on requests whose client reads nothing."""
+
+ENGINE_S = 1
+"""For the engine to close."""
+
 
 async def serve(document: ServeDocument, location: Path, settings: Settings) -> None:
     """Until SIGTERM or SIGINT and the drain after it. Raises `CannotServe`."""
@@ -53,6 +65,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     )
     sock = server.listen(settings)
     http = server.make(app, settings)
+    http.config.timeout_graceful_shutdown = CLOSING_S
     serving = loop.create_task(http.serve(sockets=[sock]))
     worker = Worker(loop)
     try:
@@ -72,7 +85,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         if life.served is not None:
             life.served.batcher.close()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(ENGINE_S):
             await worker.call(engine.close)
     worker.close()
     log.info("ended")
@@ -108,8 +121,7 @@ async def _load_unless_told(
 async def _drain(life: Life, drain_seconds: float, longest_request: float) -> None:
     log.info("draining: %d requests in flight", life.in_flight)
     began = time.monotonic()
-    # Every request ends by its deadline; a little more for its answer to be sent.
-    last = began + drain_seconds + longest_request + 5
+    last = began + longest_request + LAST_ANSWERS_S  # every request ends by its deadline
     while (now := time.monotonic()) < last:
         if now - began >= drain_seconds and life.in_flight == 0:
             break

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Bounds on one request."""
+    """Bounds on one request, and on what all of them hold."""
 
     body_bytes: int = 64 * 1024 * 1024
     """Bytes of the body, before and after decompression. Default 64 MiB."""
+    bodies_bytes: int = 256 * 1024 * 1024
+    """Bytes of all bodies held at once, each until it is answered. Default 256 MiB. One body
+    always fits: less than `body_bytes` means `body_bytes`."""
     request_id_chars: int = 128
     """A longer x-request-id is replaced by one of ours."""
 

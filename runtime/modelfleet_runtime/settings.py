@@ -25,7 +25,8 @@ class Settings:
     threads: int | None = None
     """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
     limits: RequestLimits = field(default_factory=RequestLimits)
-    """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB."""
+    """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB.
+    MODELFLEET_MAX_BODIES_BYTES: all bodies held at once. Default 256 MiB; never less than one."""
     drain_seconds: float = 1.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
     the pod's preStop has already waited until the endpoints were gone."""
@@ -55,7 +56,10 @@ class Settings:
             limits=RequestLimits(
                 body_bytes=_number(
                     env, "MODELFLEET_MAX_BODY_BYTES", default.limits.body_bytes, 1, 1 << 40
-                )
+                ),
+                bodies_bytes=_number(
+                    env, "MODELFLEET_MAX_BODIES_BYTES", default.limits.bodies_bytes, 1, 1 << 40
+                ),
             ),
             drain_seconds=_number(
                 env, "MODELFLEET_DRAIN_SECONDS", int(default.drain_seconds), 0, 3600

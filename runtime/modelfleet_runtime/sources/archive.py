@@ -4,7 +4,10 @@ Only regular files and folders are taken. A link, a device or a path that leaves
 the whole archive refused: a package that needs one is either broken or up to something.
 """
 
+import bz2
 import contextlib
+import gzip
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -12,7 +15,7 @@ import zlib
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from modelfleet_contract import FailureReason
 from modelfleet_runtime.errors import CannotServe, one_line
@@ -21,6 +24,8 @@ from modelfleet_runtime.limits import ArchiveLimits
 CHUNK = 1024 * 1024
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 ZIP_SUFFIXES = (".zip",)
+HEADER_BYTES = 256 * 1024
+"""Most in a tar's header of long names and attributes, which tarfile holds in memory whole."""
 
 
 def is_archive(name: str) -> bool:
@@ -40,9 +45,11 @@ def unpack(archive: Path, name: str, into: Path, limits: ArchiveLimits | None = 
             with zipfile.ZipFile(archive) as opened:
                 _write_all(_zip_entries(opened), into, budget)
         else:
-            with tarfile.open(archive, "r:*") as tar:
-                _write_all(_tar_entries(tar), into, budget)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as e:
+            with _decompressed(archive) as stream:
+                bounded = cast(IO[bytes], _Bounded(stream, budget))  # read is all it takes
+                with tarfile.open(fileobj=bounded, mode="r|", tarinfo=_Header) as tar:
+                    _write_all(_tar_entries(tar), into, budget)
+    except _DAMAGED as e:
         raise _refuse(f"{name} is a damaged archive: {one_line(e)}") from e
     except RuntimeError as error:  # zipfile's word for an encrypted entry
         raise _refuse(f"{name} cannot be unpacked: {one_line(error)}") from error
@@ -51,8 +58,17 @@ def unpack(archive: Path, name: str, into: Path, limits: ArchiveLimits | None = 
         if error.errno is None:
             raise _refuse(f"{name} is a damaged archive: {one_line(error)}") from error
         raise
-    except zlib.error as error:
-        raise _refuse(f"{name} is a damaged archive: {one_line(error)}") from error
+
+
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+)
 
 
 @dataclass(slots=True)
@@ -74,8 +90,56 @@ class _Budget:
 
     def write(self, count: int) -> None:
         self.written += count
-        if self.written > self.ceiling:
+        self.check(self.written)
+
+    def check(self, count: int) -> None:
+        if count > self.ceiling:
             raise _refuse(f"the archive of {self.packed} bytes unpacks to more than {self.ceiling}")
+
+
+def _decompressed(archive: Path) -> IO[bytes]:
+    """By the first bytes, as tarfile does it: a name says little."""
+    with archive.open("rb") as stream:
+        start = stream.read(6)
+    if start.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.open(archive))
+    if start.startswith(b"BZh"):
+        return bz2.open(archive)
+    if start == b"\xfd7zXZ\0":
+        return lzma.open(archive)
+    return archive.open("rb")
+
+
+class _Bounded:
+    """A tar's bytes. What is not written counts too: headers and what lies between entries."""
+
+    def __init__(self, stream: IO[bytes], budget: _Budget) -> None:
+        self.stream = stream
+        self.budget = budget
+        self.count = 0
+
+    def read(self, size: int) -> bytes:
+        data = self.stream.read(size)
+        self.count += len(data)
+        self.budget.check(self.count)
+        return data
+
+
+class _Header(tarfile.TarInfo):
+    _LONG = frozenset({
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    })  # fmt: skip
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """tarfile's own hook for subclasses, before a header's data is read."""
+        if self.type in self._LONG and self.size > HEADER_BYTES:
+            raise _refuse(f"the archive holds a header of more than {HEADER_BYTES} bytes")
+        found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +182,15 @@ def _write_all(entries: Generator[_Entry, None, None], into: Path, budget: _Budg
 def _write(entry: _Entry, into: Path, budget: _Budget) -> None:
     budget.entry()
     target = into / inside(entry.name, budget.limits.depth)
+    parent = target if entry.stream is None else target.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _refuse(
+            f"the archive holds {entry.name!r}, and a file where its folder would be"
+        ) from error
     if entry.stream is None:
-        target.mkdir(parents=True, exist_ok=True)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     # "x": two entries of one name would let the second replace what was looked at.
     try:
         with target.open("xb") as out:

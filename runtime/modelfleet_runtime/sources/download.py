@@ -25,7 +25,7 @@ class Patience:
     """How long to try."""
 
     tries: int = 6
-    """In a row without a byte of progress; a byte starts the count again."""
+    """In a row without progress; a byte beyond all that came before starts the count again."""
     first_pause: float = 1.0
     """Seconds; doubled for each try in a row."""
     longest_pause: float = 30.0
@@ -54,7 +54,7 @@ def download(
     timeout = httpx.Timeout(patience.stall, connect=patience.connect)
     with httpx.Client(timeout=timeout, follow_redirects=True) as client:
         while True:
-            had = progress.received
+            had = progress.furthest
             try:
                 if _once(client, url, to, progress):
                     return
@@ -67,7 +67,7 @@ def download(
                 why = str(again)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise _unreachable(url, one_line(error)) from error
-            misses = 0 if progress.received > had else misses + 1
+            misses = 0 if progress.furthest > had else misses + 1
             if misses >= patience.tries:
                 raise _unreachable(url, f"{why} ({misses} tries)")
             pause = min(patience.first_pause * 2 ** max(misses - 1, 0), patience.longest_pause)
@@ -86,12 +86,14 @@ class _Progress:
         self.patience = patience
         self.url = url
         self.received = 0
+        self.furthest = 0  # a server without Range starts at 0 again, and that is no progress
         self.total: int | None = None
         self.mark: str | None = None
         self._reported = time.monotonic()
 
     def add(self, count: int) -> None:
         self.received += count
+        self.furthest = max(self.furthest, self.received)
         if self.received > self.patience.max_bytes:
             raise _unreachable(self.url, f"it is larger than {self.patience.max_bytes} bytes")
         now = time.monotonic()

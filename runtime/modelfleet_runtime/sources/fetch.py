@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 import orjson
 
-from modelfleet_contract import ModelSource
+from modelfleet_contract import FailureReason, ModelSource
+from modelfleet_runtime.errors import CannotServe, one_line
 from modelfleet_runtime.limits import ArchiveLimits
 from modelfleet_runtime.sources import archive, digest
 from modelfleet_runtime.sources.download import Patience, download
@@ -28,8 +29,24 @@ def fetch(
 ) -> None:
     """Fill `folder` with what `source` names: the unpacked archive, or the one file under its name.
 
-    The digest is checked before anything is unpacked. Raises `CannotServe`.
+    The digest is checked before anything is unpacked. Raises `CannotServe`, also for a disk that
+    is full or may not be written.
     """
+    try:
+        _fetch(source, folder, patience, limits)
+    except OSError as error:
+        raise CannotServe(
+            FailureReason.MODEL_UNREACHABLE,
+            f"{source.uri} cannot be stored at {folder}: {one_line(error)}",
+        ) from error
+
+
+def _fetch(
+    source: ModelSource,
+    folder: Path,
+    patience: Patience | None,
+    limits: ArchiveLimits | None,
+) -> None:
     mark = folder.parent / f".{folder.name}.json"
     wanted = orjson.dumps({"uri": source.uri, "digest": source.digest})
     if folder.is_dir() and mark.is_file() and mark.read_bytes() == wanted:

@@ -1,11 +1,13 @@
 """From start to end: what is accepted is answered, and what cannot be served says why."""
 
+import asyncio
 import hashlib
 import importlib.util
 import io
 import os
 import signal
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,11 @@ import httpx
 import pytest
 
 from modelfleet_contract import FailureReason
+from modelfleet_operator.plan.pod_template import FAREWELL_S
+from modelfleet_runtime import lifecycle
 from modelfleet_runtime.errors import EXIT_CODES
+from modelfleet_runtime.life import Life
+from modelfleet_runtime.metrics import Metrics
 from tests.unit.runtime.builders import linear_onnx, python_model
 from tests.unit.runtime.processes import DIGITS, Runtime, client, metric, runtime
 
@@ -112,6 +118,17 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
         assert all(load.result(30) > 5 for load in loads)
         assert server.end() == 0
     assert '"level": "error"' not in server.log
+
+
+def test_the_end_fits_in_what_the_pod_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = lifecycle.LAST_ANSWERS_S + lifecycle.CLOSING_S + lifecycle.ENGINE_S
+    assert beside <= FAREWELL_S - 2
+    monkeypatch.setattr(lifecycle, "LAST_ANSWERS_S", 0.05)
+    life = Life(Metrics("m"))
+    life.drain()
+    began = time.monotonic()
+    asyncio.run(lifecycle._drain(life, drain_seconds=60, longest_request=0.05))
+    assert time.monotonic() - began < 5
 
 
 def test_while_loading_it_lives_and_is_not_ready(tmp_path: Path) -> None:

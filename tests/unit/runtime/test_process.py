@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -37,6 +38,20 @@ class Model:
         while not os.path.exists(os.environ["GATE"]):
             time.sleep(0.005)
         return inputs["x"]
+"""
+
+
+# A thread that never ends, which a normal end of the interpreter would wait for.
+HELD = """
+import concurrent.futures, threading
+
+class Model:
+    def load(self, folder):
+        concurrent.futures.ThreadPoolExecutor(1).submit(threading.Event().wait)
+        raise RuntimeError("no weights")
+
+    def predict(self, inputs):
+        return inputs
 """
 
 
@@ -201,6 +216,25 @@ def test_flags_and_document_do_not_mix(runtime: Runtime) -> None:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
+
+
+@pytest.mark.parametrize("verb", ["serve", "fetch"])
+def test_sigterm_while_fetching(verb: str, runtime: Runtime, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/m.onnx"
+        process = (
+            runtime.start("serve", address)
+            if verb == "serve"
+            else runtime.start("fetch", **{DOCUMENT_ENV: document(address)})
+        )
+        process.wait_for("fetching")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.end() == 143
+
+
+def test_threads_of_a_failed_load_hold_nothing(runtime: Runtime, tmp_path: Path) -> None:
+    failure = runtime.failure("serve", str(python_model(tmp_path / "m", HELD)))
+    assert failure.reason is FailureReason.MODEL_INVALID
 
 
 def test_inspect(runtime: Runtime, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """From an address to a folder: proved, bounded, resumed, and never outside of the folder."""
 
+import bz2
+import errno
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import stat
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -122,6 +125,45 @@ def test_one_name_twice(tmp_path: Path) -> None:
     assert "'a' twice" in refusal(unpack, data, "a.tar", tmp_path / "out")[1]
 
 
+@pytest.mark.parametrize("pack", ["tar", "zip"])
+@pytest.mark.parametrize("under", ["a/b", "a/b/c"])
+def test_a_file_where_a_folder_would_be(under: str, pack: str, tmp_path: Path) -> None:
+    members = ("a", b"1"), (under, b"2")
+    data = tar_of(*members) if pack == "tar" else zip_of(*members)
+    reason, message = refusal(unpack, data, f"a.{pack}", tmp_path / "out")
+    assert reason is FailureReason.MODEL_INVALID
+    assert f"{under!r}, and a file where its folder would be" in message
+
+
+def headed_tar(kind: bytes, size: int) -> bytes:
+    """A tar whose one entry has a header of `size` zeros before it."""
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, size
+    return gzip.compress(header.tobuf() + bytes(size) + tarfile.TarInfo("a").tobuf())
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_tars_headers_are_bounded(kind: bytes, tmp_path: Path) -> None:
+    data = headed_tar(kind, 512 * 1024)
+    assert "a header of more than" in refusal(unpack, data, "a.tar.gz", tmp_path / "out")[1]
+
+
+def test_what_a_tar_does_not_write_counts_too(tmp_path: Path) -> None:
+    limits = ArchiveLimits(ratio=1, ratio_free_bytes=100_000)
+    data = headed_tar(tarfile.GNUTYPE_LONGNAME, 200 * 1024)
+    message = refusal(unpack, data, "a.tar.gz", tmp_path / "out", limits)[1]
+    assert "unpacks to more than 100000" in message
+
+
+@pytest.mark.parametrize("squeeze", [bz2.compress, lzma.compress])
+def test_a_tar_is_known_by_its_bytes(squeeze: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    plain = gzip.decompress(tar_of(("n" * 200, b"abc")))
+    unpack(squeeze(plain), "a.tar", tmp_path / "out")
+    assert (tmp_path / "out" / ("n" * 200)).read_bytes() == b"abc"
+    damaged = squeeze(plain)[:-20]
+    assert "damaged" in refusal(unpack, damaged + b"x" * 20, "a.tar", tmp_path / "again")[1]
+
+
 @pytest.mark.parametrize("cut", [0, 1, 40, -30])
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
 def test_a_damaged_archive(name: str, cut: int, tmp_path: Path) -> None:
@@ -140,6 +182,7 @@ class Store(ThreadingHTTPServer):
     body = BODY
     breaks: int = 0
     """How many of the next answers end half way."""
+    knows_range: bool = True
     statuses: list[int]
     """Answered first, one each."""
     ranges: list[str | None]
@@ -158,7 +201,8 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         start = 0
-        if (wanted := self.headers.get("Range")) and self.headers.get("If-Range") == '"v1"':
+        wanted = self.headers.get("Range") if store.knows_range else None
+        if wanted and self.headers.get("If-Range") == '"v1"':
             start = int(wanted.removeprefix("bytes=").rstrip("-"))
         rest = store.body[start:]
         self.send_response(206 if start else 200)
@@ -170,7 +214,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if store.breaks:
             store.breaks -= 1
-            self.wfile.write(rest[: len(rest) // 2])
+            parts = 2 if store.knows_range else 2 + store.breaks % 2  # now further, now less
+            self.wfile.write(rest[: len(rest) // parts])
             self.close_connection = True
         else:
             self.wfile.write(rest)
@@ -206,6 +251,15 @@ def test_a_broken_download_goes_on_where_it_stopped(store: Store, tmp_path: Path
     assert (tmp_path / "m").read_bytes() == BODY
     assert store.ranges[0] is None
     assert store.ranges[1] == f"bytes={len(BODY) // 2}-"
+
+
+def test_the_same_bytes_again_are_no_progress(store: Store, tmp_path: Path) -> None:
+    store.knows_range = False
+    store.breaks = 20
+    reason, message = refusal(download, url(store, "m.onnx"), tmp_path / "m", QUICK)
+    assert reason is FailureReason.MODEL_UNREACHABLE
+    assert "(3 tries)" in message
+    assert len(store.ranges) == 5
 
 
 def test_a_server_that_is_busy_is_asked_again_and_not_for_ever(
@@ -258,6 +312,18 @@ def test_fetched_once_and_whole(store: Store, tmp_path: Path) -> None:
     fetch(changed, folder, QUICK)
     assert [file.name for file in folder.iterdir()] == ["n m.onnx"]
     assert {file.name for file in tmp_path.iterdir()} == {"package", ".package.json"}
+
+
+def test_a_full_disk(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "rename", full)
+    source = ModelSource(uri=url(store, "m.onnx"))
+    reason, message = refusal(fetch, source, tmp_path / "package", QUICK)
+    assert reason is FailureReason.MODEL_UNREACHABLE
+    assert f"m.onnx cannot be stored at {tmp_path / 'package'}" in message
+    assert "No space left on device" in message
 
 
 def test_a_wrong_digest_unpacks_nothing(store: Store, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """`/predict` and `/predict/batch`."""
 
 import asyncio
+import contextvars
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 from modelfleet_runtime.errors import BadInput, DeadlinePassed, EngineBroken, Refusal
@@ -19,6 +22,8 @@ T = TypeVar("T")
 
 PREDICT = "/predict"
 PREDICT_BATCH = "/predict/batch"
+STEP_THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Steps of the model's author that run at once. One more waits, within its request's time."""
 
 
 class SimpleRoutes:
@@ -26,6 +31,8 @@ class SimpleRoutes:
 
     def __init__(self, name: str, version: str) -> None:
         self._head = codec.answer_head(name, version)
+        # Their own: steps that hang must not take the threads that all else runs in.
+        self._steps = ThreadPoolExecutor(STEP_THREADS, "author-step")
 
     async def predict(self, request: Incoming) -> Answer:
         check_json_type(request.headers)
@@ -34,7 +41,7 @@ class SimpleRoutes:
         item = codec.inputs_of(request.body)
         preprocess, postprocess = served.preprocess, served.postprocess
         if preprocess is not None:
-            tensors = await _off_loop(request, lambda: preprocess(item))
+            tensors = await _off_loop(self._steps, request, lambda: preprocess(item))
             if signature.batched:
                 _check_one_row(tensors)
         else:
@@ -43,7 +50,7 @@ class SimpleRoutes:
                 raise BadInput("/predict takes one item; send several to /predict/batch")
         outputs = await request.ask(tensors)
         if postprocess is not None:
-            written = await _off_loop(request, lambda: postprocess(outputs))
+            written = await _off_loop(self._steps, request, lambda: postprocess(outputs))
             body = codec.encode_written(written, self._head)
         else:
             body = codec.encode_item(outputs, signature, self._head)
@@ -70,13 +77,15 @@ class SimpleRoutes:
                         raise BadInput(f"inputs[{index}]: {error.message}") from error
                 return rows
 
-            tensors = codec.join_rows(await _off_loop(request, prepare))
+            tensors = codec.join_rows(await _off_loop(self._steps, request, prepare))
         else:
             tensors = codec.decode_items(items, served.signature)
         outputs = await request.ask(tensors)
         if postprocess is not None:
             rows = [codec.row_of(outputs, index) for index in range(len(items))]
-            written = await _off_loop(request, lambda: [postprocess(row) for row in rows])
+            written = await _off_loop(
+                self._steps, request, lambda: [postprocess(row) for row in rows]
+            )
             body = codec.encode_written(written, self._head)
         else:
             body = codec.encode_items(outputs, len(items), self._head)
@@ -92,12 +101,13 @@ def _check_one_row(tensors: Tensors) -> None:
             )
 
 
-async def _off_loop(request: Incoming, step: Callable[[], T]) -> T:
+async def _off_loop(threads: Executor, request: Incoming, step: Callable[[], T]) -> T:
     """A step of the model's author, in a thread. When the request's time is over it is left to
     itself: a thread cannot be ended."""
     try:
         async with asyncio.timeout(max(0.0, request.deadline - time.monotonic())):
-            return await asyncio.to_thread(step)
+            context = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(threads, context.run, step)
     except TimeoutError as error:
         raise DeadlinePassed("the request's time is over") from error
 
