@@ -9,7 +9,7 @@ SHELL := /bin/bash
 
 VENV := .venv/bin
 RUN := $(VENV)/python
-# Printed once for each process, so that a log says which checkout it speaks of.
+# Progress is shown while it is made, also where the output goes into a file.
 export PYTHONUNBUFFERED := 1
 export FLAVOR
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from dev import cluster as cluster_room
 from dev import images as image_room
 from dev import install, prepare
 from dev.cluster import Cluster
+from dev.cluster.cluster import down as stop_cluster
 from dev.commands import Failed, run
 from dev.demo import digits
 from dev.images import build
@@ -79,7 +79,7 @@ def down() -> int:
             run(tools.helm_command("uninstall", *release))
             print("  the CRD stays: other ModelDeployments may need it")
         else:
-            subprocess.check_call([sys.executable, "-m", "dev.cluster", "down", "--name", NAME])
+            stop_cluster(NAME)
     return 0
 
 

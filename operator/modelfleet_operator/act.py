@@ -69,8 +69,7 @@ async def _ensure(cluster: KubeApi, seen: Observed, verdict: Verdict, body: Json
 def _with_count(verdict: Verdict, body: Json) -> Json:
     if body["kind"] != kinds.DEPLOYMENT.kind:
         return body
-    count = verdict.replicas[body["metadata"]["name"]]
-    pods = count.least if count.pods is None else count.pods
+    pods = verdict.replicas[body["metadata"]["name"]].now(None)
     return {**body, "spec": {**body["spec"], "replicas": pods}}
 
 
@@ -96,8 +95,7 @@ async def _scale(cluster: KubeApi, seen: Observed, verdict: Verdict, *, up: bool
         workload = seen.workloads.get(name)
         if workload is None:
             continue
-        # An autoscaler leaves a Deployment of no pods alone, so its lower bound is ours to reach.
-        pods = max(count.least, workload.desired) if count.pods is None else count.pods
+        pods = count.now(workload.desired)
         if pods != workload.desired and (pods > workload.desired) is up:
             await cluster.scale(kinds.DEPLOYMENT, seen.resource.namespace, name, pods)
 

@@ -78,11 +78,6 @@ class TensorSpec:
     shape: tuple[int, ...] | None = None
     """All dimensions, the rows' too; -1 is free. None where the package does not say."""
 
-    @property
-    def item_shape(self) -> tuple[int, ...] | None:
-        """The shape of one row of a batched tensor."""
-        return None if self.shape is None else self.shape[1:]
-
     def describe(self) -> str:
         dtype = self.dtype.value if self.dtype else "any"
         shape = "any shape" if self.shape is None else str(list(self.shape)).replace(" ", "")

@@ -4,7 +4,6 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, WithJsonSchema
-from pydantic.alias_generators import to_camel
 
 from modelfleet_contract import Shared
 from modelfleet_operator.api.reasons import Reason
@@ -41,13 +40,7 @@ class Truth(StrEnum):
 class Told(Shared):
     """Base of what is read back from the cluster: a field of a later version is no error."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="ignore",
-        frozen=True,
-        use_attribute_docstrings=True,
-    )
+    model_config = ConfigDict(extra="ignore")
 
 
 class Condition(Told):

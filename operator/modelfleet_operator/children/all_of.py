@@ -18,7 +18,8 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
     made: list[Json | None] = []
     for revision in verdict.revisions.kept:
         count = verdict.replicas[revision.name]
-        desired = _desired(seen, verdict, revision.name)
+        workload = seen.workloads.get(revision.name)
+        desired = count.now(workload.desired if workload is not None else None)
         made += [
             controller_revision.build(resource, revision),
             service.headless(resource, revision),
@@ -28,12 +29,3 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
         ]
     made.append(service.address(resource, verdict.switch.to))
     return tuple(child for child in made if child is not None)
-
-
-def _desired(seen: Observed, verdict: Verdict, revision: str) -> int:
-    """What is asked for; where an autoscaler decides, what it decided last within its bounds."""
-    count = verdict.replicas[revision]
-    if count.pods is not None:
-        return count.pods
-    workload = seen.workloads.get(revision)
-    return count.least if workload is None else max(count.least, workload.desired)

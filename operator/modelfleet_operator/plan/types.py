@@ -51,6 +51,16 @@ class Count:
     def autoscaled(self) -> bool:
         return self.pods is None
 
+    def now(self, has: int | None) -> int:
+        """How many pods to ask for, where its Deployment asks for `has`; None: there is none yet.
+
+        An autoscaler's own number stands, but it leaves a Deployment of no pods alone, so its
+        lower bound is ours to reach.
+        """
+        if self.pods is not None:
+            return self.pods
+        return max(self.least, has or 0)
+
 
 Replicas = Mapping[str, Count]
 """By the revision's name."""
