@@ -16,6 +16,7 @@ import orjson
 
 from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH
 from modelfleet_runtime import incoming
+from modelfleet_runtime.batching.entry import into
 from modelfleet_runtime.errors import ClientLeft, EngineBroken, MethodNotAllowed, Refusal
 from modelfleet_runtime.hangups import Hangups
 from modelfleet_runtime.life import Life
@@ -148,10 +149,11 @@ class App:
 
         async def ask(tensors: Tensors, time_limit: float | None = None) -> Tensors:
             until = deadline if time_limit is None else min(deadline, arrived + time_limit)
-            entry = batcher.submit(tensors, arrived, until)
+            answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+            entry = batcher.submit(tensors, arrived, until, into(answer))
             waiter = self._hangups.watch(receive, lambda: batcher.leave(entry))
             try:
-                return await entry.answer
+                return await answer
             except asyncio.CancelledError:
                 batcher.leave(entry)
                 raise

@@ -71,6 +71,21 @@ class Metrics:
             "inference_batch_failures",
             "Batches of several requests that failed as a whole and were run again one by one",
         )
+        self.queue_bytes = self._gauge(
+            "inference_queue_bytes", "Bytes of the tensors of the requests that wait for a batch"
+        )
+        self.padded_values = self._counter(
+            "inference_padded_values", "Values added to rows so that they fit into one batch"
+        )
+        self.out_of_memory = self._counter(
+            "inference_out_of_memory", "Runs that failed because the engine had no memory for them"
+        )
+        self.deadlines_passed = self._counter(
+            "inference_deadlines_passed", "Requests whose time was over before they were answered"
+        )
+        self.clients_left = self._counter(
+            "inference_clients_left", "Requests whose client hung up or cancelled while they waited"
+        )
         self.ready = self._gauge(
             "inference_ready", "1 when the model is loaded, warmed up and not draining"
         )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from modelfleet_contract import Batching
-from modelfleet_runtime.batching.entry import Entry, Part
+from modelfleet_runtime.batching.entry import Entry, Part, into
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.queue import Queue
 from modelfleet_runtime.batching.rules import NEVER, Limits, WaitUntil
@@ -74,8 +74,15 @@ class Batcher:
         """Requests that were accepted and are not answered."""
         return len(self._open)
 
-    def submit(self, tensors: Tensors, arrived: float, deadline: float) -> Entry:
-        """Accept a request; its answer comes in `entry.answer` (times as of `time.monotonic`).
+    def submit(
+        self,
+        tensors: Tensors,
+        arrived: float,
+        deadline: float,
+        done: Callable[[Entry], None],
+    ) -> Entry:
+        """Accept a request (times as of `time.monotonic`). `done` is called once, on the loop's
+        thread and never from within this call, when the entry is settled.
 
         Raises `BadInput` (not the model's inputs), `QueueFull`, `DeadlinePassed` or `NotReady`.
         """
@@ -85,9 +92,7 @@ class Batcher:
         rows = signature.rows(tensors)
         if deadline <= self._now():
             raise DeadlinePassed("the request's time was over before it could wait for a batch")
-        entry = Entry(
-            tensors, rows, signature.kin(tensors), arrived, deadline, self._loop.create_future()
-        )
+        entry = Entry(tensors, rows, signature.kin(tensors), arrived, deadline, done)
         self._queue.add(entry)
         self._open.add(entry)
         if deadline < self._sweep_at:
@@ -96,8 +101,19 @@ class Batcher:
             self._wake()
         return entry
 
+    async def ask(self, tensors: Tensors, arrived: float, deadline: float) -> Tensors:
+        """`submit`, for one who can wait. Cancelled, the request leaves. Raises `Refusal`."""
+        answer: asyncio.Future[Tensors] = self._loop.create_future()
+        entry = self.submit(tensors, arrived, deadline, into(answer))
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self.leave(entry)
+            raise
+
     def leave(self, entry: Entry) -> None:
-        """The client hung up: its request no longer waits. A run that has begun goes on."""
+        """The client hung up: its request no longer waits. A run that has begun goes on.
+        A settled entry stays as it is."""
         self._refuse(entry, ClientLeft("the client left"))
 
     def close(self) -> None:

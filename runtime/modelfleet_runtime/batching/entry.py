@@ -1,23 +1,30 @@
 """One request on its way through the batcher."""
 
 import asyncio
-from collections.abc import Hashable
+import logging
+from collections.abc import Callable, Hashable
 
 import numpy as np
 
 from modelfleet_runtime.errors import EngineBroken, Refusal
 from modelfleet_runtime.signature import Tensors
 
+log = logging.getLogger("modelfleet.batching")
+
 
 class Entry:
-    """A request: what it asks, until when, and the future that its answer settles, once.
+    """A request: what it asks, until when, and what became of it.
+
+    It is settled once: then `outputs` or `refusal` is set, and `done` is called with the entry, on
+    the loop's thread.
 
     A request with more rows than a batch may have is cut: `cursor` is where its next rows begin,
     and the answers of its pieces gather in `pieces` until the last is there.
     """
 
     __slots__ = (
-        "answer", "arrived", "cursor", "deadline", "kin", "pieces", "rows", "tensors", "total",
+        "arrived", "cursor", "deadline", "done", "kin", "outputs", "pieces", "refusal", "rows",
+        "tensors", "total",
     )  # fmt: skip
 
     def __init__(
@@ -27,7 +34,7 @@ class Entry:
         kin: Hashable,
         arrived: float,
         deadline: float,
-        answer: "asyncio.Future[Tensors]",
+        done: "Callable[[Entry], None]",
     ) -> None:
         self.tensors = tensors
         self.total = rows
@@ -36,12 +43,14 @@ class Entry:
         self.kin = kin
         self.arrived = arrived
         self.deadline = deadline
-        self.answer = answer
+        self.done = done
+        self.outputs: Tensors | None = None
+        self.refusal: Refusal | None = None
         self.pieces: list[tuple[int, int, Tensors]] | None = None
 
     @property
     def settled(self) -> bool:
-        return self.answer.done()
+        return self.outputs is not None or self.refusal is not None
 
     def cut(self, rows: int) -> "Part":
         """The next `rows` rows, which then no longer wait."""
@@ -54,28 +63,45 @@ class Entry:
         """Take the answer of one part; whether it was the last one."""
         if self.settled:
             return True
-        if part.whole:
-            self.answer.set_result(outputs)
-            return True
-        pieces = self.pieces = self.pieces or []
-        pieces.append((part.start, part.stop, outputs))
-        if sum(stop - start for start, stop, _ in pieces) < self.total:
-            return False
-        pieces.sort(key=lambda piece: piece[0])
-        try:
-            whole = {name: np.concatenate([p[name] for _, _, p in pieces]) for name in pieces[0][2]}
-        except (KeyError, ValueError):
-            self.fail(EngineBroken("what the model gave for the request's batches does not fit"))
-            return True
-        self.answer.set_result(whole)
+        if not part.whole:
+            pieces = self.pieces = self.pieces or []
+            pieces.append((part.start, part.stop, outputs))
+            if sum(stop - start for start, stop, _ in pieces) < self.total:
+                return False
+            pieces.sort(key=lambda piece: piece[0])
+            try:
+                outputs = {n: np.concatenate([p[n] for _, _, p in pieces]) for n in pieces[0][2]}
+            except (KeyError, ValueError):
+                self.fail(EngineBroken("what the model gave for the request's batches does not fit"))
+                return True
+        self.outputs = outputs
+        self._tell()
         return True
 
     def fail(self, refusal: Refusal) -> None:
         if not self.settled:
-            self.answer.set_exception(refusal)
-            # The waiter may have been cancelled a moment ago; then nobody fetches the exception,
-            # and asyncio would log that as forgotten.
-            self.answer.exception()
+            self.refusal = refusal
+            self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self.done(self)
+        except Exception:  # whatever an answer meets on its way out, the batch's others go on
+            log.exception("an answer could not be delivered")
+
+
+def into(answer: "asyncio.Future[Tensors]") -> Callable[[Entry], None]:
+    """A `done` that settles a future, unless its waiter was cancelled."""
+
+    def done(entry: Entry) -> None:
+        if answer.done():
+            return
+        if entry.refusal is not None:
+            answer.set_exception(entry.refusal)
+        elif entry.outputs is not None:
+            answer.set_result(entry.outputs)
+
+    return done
 
 
 class Part:

@@ -1,6 +1,5 @@
 """Models, signatures and entries for the runtime's tests; everything small and made in place."""
 
-import asyncio
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
@@ -30,13 +29,12 @@ def rows(*values: float, width: int = 4) -> Tensors:
 
 def entry(
     tensors: Tensors,
-    loop: asyncio.AbstractEventLoop,
     arrived: float = 0.0,
     deadline: float = 1000.0,
     kin: Hashable = None,
 ) -> Entry:
     count = next(iter(tensors.values())).shape[0]
-    return Entry(tensors, count, kin, arrived, deadline, loop.create_future())
+    return Entry(tensors, count, kin, arrived, deadline, lambda _: None)
 
 
 def linear_onnx(folder: Path, first: int | str = "batch", name: str = "model.onnx") -> Path:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from modelfleet_contract import Batching
 from modelfleet_runtime.batching.batcher import Batcher
-from modelfleet_runtime.batching.entry import Entry
+from modelfleet_runtime.batching.entry import Entry, into
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.errors import (
@@ -61,9 +62,16 @@ def batcher(
     )
 
 
-def submit(to: Batcher, tensors: Tensors, within: float = 60.0) -> Entry:
+@dataclass
+class Asked:
+    entry: Entry
+    answer: "asyncio.Future[Tensors]"
+
+
+def submit(to: Batcher, tensors: Tensors, within: float = 60.0) -> Asked:
     now = time.monotonic()
-    return to.submit(tensors, now, now + within)
+    answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+    return Asked(to.submit(tensors, now, now + within, into(answer)), answer)
 
 
 async def until(happened: threading.Event) -> None:
@@ -140,8 +148,8 @@ async def test_a_client_that_left_costs_no_rows() -> None:
     running = submit(to, rows(1))
     await until(gate.entered)
     gone, stays = submit(to, rows(5)), submit(to, rows(6))
-    to.leave(gone)
-    to.leave(gone)
+    to.leave(gone.entry)
+    to.leave(gone.entry)
     gate.opened.set()
     with pytest.raises(ClientLeft):
         await gone.answer

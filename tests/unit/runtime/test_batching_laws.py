@@ -4,11 +4,7 @@ The queue, the rules and the scattering are run without a loop's time: a step is
 of the next batch, a leaver, or time going by.
 """
 
-import asyncio
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,13 +30,6 @@ steps = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    made = asyncio.new_event_loop()
-    yield made
-    made.close()
-
-
 def model(batch: Tensors) -> Tensors:
     """Fails on the rows of the guilty; else each row's answer is ten times the row."""
     if (batch["x"] == POISON).any():
@@ -51,8 +40,7 @@ def model(batch: Tensors) -> Tensors:
 class World:
     """A queue, a clock, and what was asked of them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
-        self.loop = loop
+    def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.queue = Queue(1000)
         self.now = 0.0
@@ -67,7 +55,7 @@ class World:
         if guilty:
             values[-1] = POISON
             self.guilty.add(number)
-        made = entry({"x": values}, self.loop, self.now, self.now + 100, kin)
+        made = entry({"x": values}, self.now, self.now + 100, kin)
         self.entries.append(made)
         self.queue.add(made)
 
@@ -116,9 +104,8 @@ def test_each_gets_its_own_rows_whatever_the_batch(
     script: list[tuple[object, ...]],
     max_rows: int,
     delay: float,
-    loop: asyncio.AbstractEventLoop,
 ) -> None:
-    world = World(loop, Limits(max_rows, delay))
+    world = World(Limits(max_rows, delay))
     for step in script:
         match step:
             case ("arrive", int(count), str(kin), bool(guilty)):
@@ -134,14 +121,15 @@ def test_each_gets_its_own_rows_whatever_the_batch(
     assert world.queue.depth == 0
     for number, one in enumerate(world.entries):
         assert one.settled
-        error = one.answer.exception()
+        error = one.refusal
         if isinstance(error, ClientLeft):
             continue
         if number in world.guilty:
             assert isinstance(error, BadInput)
             continue
         assert error is None
-        np.testing.assert_array_equal(one.answer.result()["y"], one.tensors["x"] * 10)
+        assert one.outputs is not None
+        np.testing.assert_array_equal(one.outputs["y"], one.tensors["x"] * 10)
 
 
 @settings(max_examples=100, deadline=None)
@@ -150,9 +138,9 @@ def test_each_gets_its_own_rows_whatever_the_batch(
     max_rows=st.integers(1, 16),
 )
 def test_within_a_kin_nobody_overtakes(
-    script: list[tuple[object, ...]], max_rows: int, loop: asyncio.AbstractEventLoop
+    script: list[tuple[object, ...]], max_rows: int
 ) -> None:
-    world = World(loop, Limits(max_rows))
+    world = World(Limits(max_rows))
     for step in script:
         match step:
             case ("arrive", int(count), str(kin), bool()):
@@ -168,9 +156,9 @@ def test_within_a_kin_nobody_overtakes(
 @settings(max_examples=50, deadline=None)
 @given(flood=st.integers(1, 40), max_rows=st.integers(1, 8))
 def test_a_flood_of_one_kin_does_not_starve_another(
-    flood: int, max_rows: int, loop: asyncio.AbstractEventLoop
+    flood: int, max_rows: int
 ) -> None:
-    world = World(loop, Limits(max_rows))
+    world = World(Limits(max_rows))
     for _ in range(flood):
         world.arrive(1, "a", False)
     world.now += 1
