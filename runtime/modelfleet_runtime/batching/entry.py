@@ -72,7 +72,7 @@ class Entry:
             try:
                 outputs = {n: np.concatenate([p[n] for _, _, p in pieces]) for n in pieces[0][2]}
             except (KeyError, ValueError):
-                self.fail(EngineBroken("what the model gave for the request's batches does not fit"))
+                self.fail(EngineBroken("what the model gave for the request's pieces does not fit"))
                 return True
         self.outputs = outputs
         self._tell()
