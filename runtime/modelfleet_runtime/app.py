@@ -1,13 +1,12 @@
-"""The server as a plain ASGI application: hot routes first, probes next, the rest to FastAPI.
+"""The server as a plain ASGI application: probes first, the rest to FastAPI.
 
-An inference passes no framework: its route is found in a dictionary, its body goes through the
-protocol's codec to the batcher, and its answer straight back. Probes and metrics are answered here
-as well, because they must not wait for a framework to be imported. FastAPI is imported, in a
-thread, when something else is asked for the first time.
+Probes and metrics are answered here, because they must not wait for a framework to be imported.
+FastAPI is imported, in a thread, when something else is asked for the first time. The inference
+routes usually never come here (`http/connection.py` takes them off the wire); when they do, they
+are answered the same.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,60 +15,32 @@ import orjson
 
 from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH
 from modelfleet_runtime import incoming
-from modelfleet_runtime.batching.entry import into
-from modelfleet_runtime.errors import ClientLeft, EngineBroken, MethodNotAllowed, Refusal
-from modelfleet_runtime.hangups import Hangups
-from modelfleet_runtime.life import Life
-from modelfleet_runtime.limits import RequestLimits
-from modelfleet_runtime.metrics import Metrics
-from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer, Endpoint, Incoming, Refuse
+from modelfleet_runtime.errors import ClientLeft, MethodNotAllowed, Refusal
+from modelfleet_runtime.http.hangups import Hangups
+from modelfleet_runtime.inference import Inference, log_access
+from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
-from modelfleet_runtime.signature import Tensors
-
-log = logging.getLogger("modelfleet.http")
-access = logging.getLogger("modelfleet.access")
+from modelfleet_runtime.service import Route, Service, refused
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, incoming.Receive, Send], Awaitable[None]]
 
 _CLOSE = (b"connection", b"close")
+_PROBE = Route("", None, simple.refuse)
 
 
 class App:
     """One server's routes. Make it inside the running loop."""
 
-    def __init__(
-        self,
-        name: str,
-        version: str,
-        life: Life,
-        metrics: Metrics,
-        timeout: float,
-        limits: RequestLimits,
-        rest: Callable[["App"], AsgiApp],
-        access_log: bool = False,
-    ) -> None:
-        """`timeout` in seconds; `rest` makes the FastAPI application (in a thread, once)."""
-        self.name = name
-        self.version = version
-        self.life = life
-        self.metrics = metrics
-        self.oip = oip.OipRoutes(name, version)
-        self._timeout = timeout
-        self._limits = limits
-        self._bodies = incoming.Bodies(limits)
-        self._access_log = access_log
+    def __init__(self, service: Service, rest: Callable[["App"], AsgiApp]) -> None:
+        """`rest` makes the FastAPI application (in a thread, once)."""
+        self.service = service
+        life = service.life
         self._make_rest = rest
         self._rest: asyncio.Future[AsgiApp] | None = None
         self._hangups = Hangups(asyncio.get_running_loop())
-        plain = simple.SimpleRoutes(name, version)
-        self._hot: dict[str, tuple[Endpoint, Refuse]] = {
-            simple.PREDICT: (plain.predict, simple.refuse),
-            simple.PREDICT_BATCH: (plain.predict_batch, simple.refuse),
-            **dict.fromkeys(self.oip.infer_paths(), (self.oip.infer, oip.refuse)),
-        }
         self._probes: dict[str, Callable[[dict[bytes, bytes]], Answer]] = {
             LIVE_PATH: lambda _: _json(200, {"status": "live"}),
             READY_PATH: lambda _: self._ready({"status": life.state.value}),
@@ -82,99 +53,77 @@ class App:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        self.life.in_flight += 1
+        route = self.service.route(path)
+        if route is not None:
+            await self._infer(route, scope, receive, send)
+            return
+        life = self.service.life
+        life.in_flight += 1
         try:
-            hot = self._hot.get(path)
-            if hot is not None:
-                await self._infer(hot[0], hot[1], scope, receive, send)
-            elif (probe := self._probes.get(path)) is not None:
+            if (probe := self._probes.get(path)) is not None:
                 await self._probe(probe, scope, send)
-            elif self.oip.is_infer(path):
-                await self._infer(self._unknown, oip.refuse, scope, receive, send)
             else:
                 await self._to_rest(scope, receive, send)
         finally:
-            self.life.in_flight -= 1
+            life.in_flight -= 1
 
     # -- inference
 
     async def _infer(
-        self,
-        endpoint: Endpoint,
-        refuse: Refuse,
-        scope: Scope,
-        receive: incoming.Receive,
-        send: Send,
+        self, route: Route, scope: Scope, receive: incoming.Receive, send: Send
     ) -> None:
-        arrived = time.monotonic()
-        life = self.life
-        life.inferring += 1
+        answered: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         headers = dict(scope["headers"])
-        request_id = incoming.request_id(headers, self._limits)
-        share = incoming.Share(self._bodies)
+        inference = Inference(self.service, route, scope["method"], headers, answered.set_result)
         try:
-            answer = await self._answer(endpoint, scope, headers, receive, arrived, share)
+            inference.begin()
+            refused_early = inference.ended
+            if not inference.ended:
+                await self._give_body(inference, receive)
+            if not inference.ended:
+                waiter = self._hangups.watch(receive, inference.leave)
+                try:
+                    await asyncio.wait((answered,))
+                finally:
+                    self._hangups.forget(waiter)
+        except asyncio.CancelledError:
+            inference.leave()
+            raise
+        answer = answered.result()
+        if answer is None:
+            return
+        # The client may send the body or not; what comes next could not be told apart.
+        close = refused_early and b"expect" in headers
+        await self._send(answer, inference.request_id, send, close)
+
+    async def _give_body(self, inference: Inference, receive: incoming.Receive) -> None:
+        limits = self.service.limits
+        try:
+            body = await incoming.body(receive, limits, inference.deadline, inference.share)
+        except ClientLeft:
+            inference.leave()
         except Refusal as refusal:
-            answer = _with_hints(refuse(refusal), refusal)
-        except Exception:
-            log.exception("a request failed", extra={"request_id": request_id.decode()})
-            answer = refuse(EngineBroken("the server failed; its log has the details"))
-        finally:
-            life.inferring -= 1
-            share.hold(0)
-        if answer.status != ClientLeft.status:
-            await self._send(answer, request_id, send)
-        seconds = time.monotonic() - arrived
-        self.metrics.answered(answer.status, seconds)
-        if self._access_log:
-            _log_access(scope, answer.status, seconds, request_id)
+            inference.refuse(refusal)
+        else:
+            inference.body(body)
 
-    async def _answer(
-        self,
-        endpoint: Endpoint,
-        scope: Scope,
-        headers: dict[bytes, bytes],
-        receive: incoming.Receive,
-        arrived: float,
-        share: incoming.Share,
-    ) -> Answer:
-        if scope["method"] != "POST":
-            raise MethodNotAllowed("POST")
-        if endpoint == self._unknown:
-            self.oip.explain_unknown(scope["path"])
-        served = self.life.model()
-        deadline = incoming.deadline(headers, arrived, self._timeout)
-        body = await incoming.body(headers, receive, self._limits, deadline, share)
-        batcher = served.batcher
-
-        async def ask(tensors: Tensors, time_limit: float | None = None) -> Tensors:
-            until = deadline if time_limit is None else min(deadline, arrived + time_limit)
-            answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-            entry = batcher.submit(tensors, arrived, until, into(answer))
-            waiter = self._hangups.watch(receive, lambda: batcher.leave(entry))
-            try:
-                return await answer
-            except asyncio.CancelledError:
-                batcher.leave(entry)
-                raise
-            finally:
-                self._hangups.forget(waiter)
-
-        return await endpoint(Incoming(headers, body, served, ask, deadline))
-
-    async def _unknown(self, request: Incoming) -> Answer:
-        raise AssertionError("refused before its body is read")
-
-    async def _send(self, answer: Answer, request_id: bytes, send: Send) -> None:
+    async def _send(
+        self, answer: Answer, request_id: bytes, send: Send, close: bool = False
+    ) -> None:
         headers = [
             *answer.headers,
-            (b"content-length", b"%d" % len(answer.body)),
+            (b"content-length", b"%d" % answer.length),
             (incoming.REQUEST_ID_HEADER, request_id),
         ]
-        if self.life.draining:
+        if close or self.service.life.draining:
             headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        tail = answer.tail
+        body = {"type": "http.response.body", "body": answer.body, "more_body": bool(tail)}
+        await send(body)
+        for index, view in enumerate(tail, 1):
+            more = index < len(tail)
+            await send({"type": "http.response.body", "body": view, "more_body": more})
 
     # -- probes
 
@@ -185,15 +134,15 @@ class App:
         if scope["method"] in ("GET", "HEAD"):
             answer = probe(headers)
         else:
-            refusal = MethodNotAllowed("GET")
-            answer = _with_hints(simple.refuse(refusal), refusal)
-        await self._send(answer, incoming.request_id(headers, self._limits), send)
+            answer = refused(_PROBE, MethodNotAllowed("GET"))
+        await self._send(answer, incoming.request_id(headers, self.service.limits), send)
 
     def _ready(self, said: dict[str, Any]) -> Answer:
-        return _json(200 if self.life.ready else 503, said)
+        return _json(200 if self.service.life.ready else 503, said)
 
     def _metrics_page(self, headers: dict[bytes, bytes]) -> Answer:
-        kind, page = self.metrics.exposition(headers.get(b"accept", b"").decode("latin-1"))
+        accept = headers.get(b"accept", b"").decode("latin-1")
+        kind, page = self.service.metrics.exposition(accept)
         return Answer(200, [(b"content-type", kind.encode())], page)
 
     # -- everything else
@@ -202,7 +151,8 @@ class App:
         if self._rest is None:
             self._rest = asyncio.ensure_future(asyncio.to_thread(self._make_rest, self))
         rest = await asyncio.shield(self._rest)
-        request_id = incoming.request_id(dict(scope["headers"]), self._limits)
+        service = self.service
+        request_id = incoming.request_id(dict(scope["headers"]), service.limits)
         arrived = time.monotonic()
         status = 500
 
@@ -211,38 +161,16 @@ class App:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 marks = [(incoming.REQUEST_ID_HEADER, request_id)]
-                if self.life.draining:
+                if service.life.draining:
                     marks.append(_CLOSE)
                 message = {**message, "headers": [*message["headers"], *marks]}
             await send(message)
 
         await rest(scope, receive, send_marked)
-        if self._access_log:
-            _log_access(scope, status, time.monotonic() - arrived, request_id)
+        if service.access_log:
+            seconds = time.monotonic() - arrived
+            log_access(scope["method"], scope["path"], status, seconds, request_id)
 
 
 def _json(status: int, value: dict[str, Any]) -> Answer:
     return Answer(status, JSON_HEADERS, orjson.dumps(value))
-
-
-def _with_hints(answer: Answer, refusal: Refusal) -> Answer:
-    headers = list(answer.headers)
-    if refusal.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % refusal.retry_after))
-    if isinstance(refusal, MethodNotAllowed):
-        headers.append((b"allow", refusal.allowed.encode()))
-    return Answer(answer.status, headers, answer.body)
-
-
-def _log_access(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
-    access.info(
-        "%s %s %d",
-        scope["method"],
-        scope["path"],
-        status,
-        extra={
-            "request_id": request_id.decode("latin-1"),
-            "status": status,
-            "seconds": round(seconds, 6),
-        },
-    )

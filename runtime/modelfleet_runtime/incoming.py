@@ -17,7 +17,6 @@ from modelfleet_runtime.errors import (
     BadInput,
     BodyTimeout,
     ClientLeft,
-    DeadlinePassed,
     QueueFull,
     TooLarge,
     UnsupportedEncoding,
@@ -32,7 +31,6 @@ REQUEST_ID_HEADER = b"x-request-id"
 _ID = re.compile(rb"[\x21-\x7e]+")
 _id_prefix = os.urandom(6).hex()
 _id_count = itertools.count(1)
-_BIG = 64 * 1024
 
 
 class Bodies:
@@ -82,44 +80,28 @@ def deadline(headers: dict[bytes, bytes], arrived: float, timeout: float) -> flo
     return arrived + min(timeout, int(given) / 1000)
 
 
-async def body(
-    headers: dict[bytes, bytes],
-    receive: Receive,
-    limits: RequestLimits,
-    until: float,
-    share: Share,
-) -> bytes:
-    """The whole body, decompressed. It is held in `share`, also when this raises.
-
-    Raises `TooLarge` (from Content-Length before a byte is read), `BodyTimeout`, `ClientLeft`,
-    `UnsupportedEncoding`, `BadInput`, `QueueFull`, `DeadlinePassed`.
-    """
+def check_length(headers: dict[bytes, bytes], limits: RequestLimits) -> None:
+    """Raises `TooLarge` from Content-Length, before a byte is read."""
     announced = headers.get(b"content-length")
     if announced is not None and _length(announced) > limits.body_bytes:
-        raise _too_large(limits)
+        raise too_large(limits)
+
+
+async def body(receive: Receive, limits: RequestLimits, until: float, share: Share) -> bytes:
+    """The whole body out of ASGI, as it came. It is held in `share`, also when this raises.
+
+    Raises `TooLarge`, `BodyTimeout`, `ClientLeft` or `QueueFull`.
+    """
     message = await _first(receive, until)
     if message["type"] == "http.disconnect":
         raise ClientLeft("the client left")
     data: bytes = message.get("body", b"")
     if message.get("more_body"):
-        data = await _rest(data, receive, limits, until, share)
-    elif len(data) > limits.body_bytes:
-        raise _too_large(limits)
-    else:
-        share.hold(len(data))
-    encoding = headers.get(b"content-encoding")
-    if encoding is None or encoding.lower() == b"identity":
-        return data
-    if len(data) > _BIG:
-        try:
-            async with asyncio.timeout(max(0.001, until - time.monotonic())):
-                plain = await asyncio.to_thread(decompress, data, encoding, limits)
-        except TimeoutError as error:
-            raise DeadlinePassed("the request's time is over") from error
-    else:
-        plain = decompress(data, encoding, limits)
-    share.hold(len(plain))
-    return plain
+        return await _rest(data, receive, limits, until, share)
+    if len(data) > limits.body_bytes:
+        raise too_large(limits)
+    share.hold(len(data))
+    return data
 
 
 def _length(announced: bytes) -> int:
@@ -138,7 +120,7 @@ async def _first(receive: Receive, until: float) -> Any:
         async with asyncio.timeout(max(0.001, until - time.monotonic())):
             return await _Begun(steps, waits_for)
     except TimeoutError as error:
-        raise _late() from error
+        raise late() from error
 
 
 class _Begun:
@@ -171,7 +153,7 @@ async def _rest(
         async with asyncio.timeout(max(0.001, until - time.monotonic())):
             while True:
                 if len(whole) > limits.body_bytes:
-                    raise _too_large(limits)
+                    raise too_large(limits)
                 share.hold(len(whole))
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -180,15 +162,18 @@ async def _rest(
                 if not message.get("more_body"):
                     break
     except TimeoutError as error:
-        raise _late() from error
+        raise late() from error
     if len(whole) > limits.body_bytes:
-        raise _too_large(limits)
+        raise too_large(limits)
     share.hold(len(whole))
     return bytes(whole)
 
 
 def decompress(data: bytes, encoding: bytes, limits: RequestLimits) -> bytes:
-    """gzip and deflate, never into more than the limit. Raises as `body` does."""
+    """gzip and deflate, never into more than the limit.
+
+    Raises `UnsupportedEncoding`, `BadInput` or `TooLarge`.
+    """
     window = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}.get(encoding.strip().lower())
     if window is None:
         raise UnsupportedEncoding("the body's Content-Encoding is neither gzip nor deflate")
@@ -198,15 +183,15 @@ def decompress(data: bytes, encoding: bytes, limits: RequestLimits) -> bytes:
     except zlib.error as error:
         raise BadInput("the body is not what its Content-Encoding says") from error
     if len(plain) > limits.body_bytes:
-        raise _too_large(limits)
+        raise too_large(limits)
     if not inflater.eof or inflater.unused_data:
         raise BadInput("the compressed body is cut off, or something follows it")
     return plain
 
 
-def _too_large(limits: RequestLimits) -> TooLarge:
+def too_large(limits: RequestLimits) -> TooLarge:
     return TooLarge(f"the body is larger than {limits.body_bytes} bytes")
 
 
-def _late() -> BodyTimeout:
+def late() -> BodyTimeout:
     return BodyTimeout("the body did not arrive within the request's time")

@@ -26,6 +26,7 @@ from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.service import Service
 from modelfleet_runtime.settings import Settings
 
 log = logging.getLogger("modelfleet.life")
@@ -60,11 +61,11 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     life = Life(metrics)
     timeout = document.timeout / timedelta(seconds=1)
     version = document.model.version or loading.NO_VERSION
-    app = App(
-        document.name, version, life, metrics, timeout, settings.limits, _rest, settings.access_log
+    service = Service(
+        document.name, version, life, metrics, timeout, settings.limits, settings.access_log
     )
     sock = server.listen(settings)
-    http = server.make(app, settings)
+    http = server.make(App(service, _rest), settings)
     http.config.timeout_graceful_shutdown = CLOSING_S
     serving = loop.create_task(http.serve(sockets=[sock]))
     worker = Worker(loop)

@@ -27,13 +27,14 @@ def own_version() -> str:
 
 def make(app: App) -> AsgiApp:
     """The application, with the inference routes and probes described in its OpenAPI document."""
+    service = app.service
+    life, oip = service.life, service.oip
     pages = FastAPI(
-        title=f"{TITLE}: {app.name}",
-        version=app.version,
+        title=f"{TITLE}: {service.name}",
+        version=service.version,
         summary="One model, batched.",
         redoc_url=None,
     )
-    life, oip = app.life, app.oip
 
     @pages.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
@@ -46,8 +47,8 @@ def make(app: App) -> AsgiApp:
             "status": life.state.value,
             "ready": life.ready,
             "model": {
-                "name": app.name,
-                "version": app.version,
+                "name": service.name,
+                "version": service.version,
                 "loaded": served is not None,
                 "format": served.platform if served else None,
                 "batched": served.signature.batched if served else None,
@@ -97,7 +98,7 @@ def make(app: App) -> AsgiApp:
         if made is None or made[0] is not life.served:  # its examples are the model's
             pages.openapi_schema = None
             bare = FastAPI.openapi(pages)
-            made = life.served, openapi.complete(bare, app.name, app.version, life.served)
+            made = life.served, openapi.complete(bare, service.name, service.version, life.served)
         return made[1]
 
     pages.openapi = document  # type: ignore[method-assign]

@@ -22,6 +22,9 @@ class Settings:
     """MODELFLEET_HOST: the address to listen on. Default 0.0.0.0."""
     port: int = HTTP_PORT
     """MODELFLEET_PORT: the port; 0 takes a free one and logs it. Default 8080."""
+    http: str = "own"
+    """MODELFLEET_HTTP: who answers the inference routes: the connection itself (own), or the ASGI
+    application (asgi), which answers the same, more slowly. Default own."""
     threads: int | None = None
     """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
     limits: RequestLimits = field(default_factory=RequestLimits)
@@ -52,6 +55,7 @@ class Settings:
         return cls(
             host=env.get("MODELFLEET_HOST", default.host),
             port=_number(env, "MODELFLEET_PORT", default.port, 0, 65535),
+            http=_choice(env, "MODELFLEET_HTTP", default.http, HTTP),
             threads=_number(env, "MODELFLEET_THREADS", 0, 0, 4096) or None,
             limits=RequestLimits(
                 body_bytes=_number(
@@ -80,6 +84,7 @@ def termination_log(env: Mapping[str, str]) -> Path:
     return Path(env.get("MODELFLEET_TERMINATION_LOG", "/dev/termination-log"))
 
 
+HTTP = ("own", "asgi")
 LOG_FORMATS = ("auto", "json", "text")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 

@@ -1,8 +1,8 @@
 """What the transport hands to a protocol, and what it gets back. Whichever transport it is."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.errors import BadInput, Refusal
@@ -31,9 +31,10 @@ class Incoming:
     """Names in lower case; of a repeated header the last."""
     body: bytes
     served: Served
-    ask: Ask
     deadline: float
     """As of `time.monotonic`. `ask` keeps to it; what else may take long has to as well."""
+    ask: Ask
+    """For endpoints that have more to wait for than the model."""
 
 
 @dataclass(slots=True)
@@ -41,10 +42,29 @@ class Answer:
     status: int
     headers: Headers
     body: bytes
+    tail: Sequence[memoryview] = ()
+    """What follows the body, where it is so large that it is sent from where it lies."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of body and tail."""
+        return len(self.body) + sum(view.nbytes for view in self.tail)
 
 
-Endpoint = Callable[[Incoming], Awaitable[Answer]]
-"""A protocol's inference route. Raises `Refusal`."""
+@dataclass(slots=True)
+class Question:
+    """What an endpoint asks the model, and how the outputs become the answer."""
+
+    tensors: Tensors
+    finish: Callable[[Tensors], Answer]
+    """Raises `Refusal`. Quick: it is called on the loop."""
+    time_limit: float | None = None
+    """Seconds from the arrival; shortens the deadline."""
+
+
+Endpoint = Callable[[Incoming], Question | Coroutine[Any, Any, Answer]]
+"""A protocol's inference route. Most give a question at once, and no task is made for them. Raises
+`Refusal`."""
 
 Refuse = Callable[[Refusal], Answer]
 """A refusal in the protocol's own shape."""

@@ -17,6 +17,7 @@ from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.limits import RequestLimits
 from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.service import Service
 from modelfleet_runtime.settings import Settings
 from modelfleet_runtime.signature import Signature, Tensors
 from tests.unit.runtime.builders import PIXELS
@@ -47,10 +48,11 @@ async def running(
     loaded: bool = True,
     limits: RequestLimits | None = None,
     batching: Batching | None = None,
+    transport: str = "own",
     **steps: Callable[..., object],
 ) -> AsyncIterator[Running]:
     loop = asyncio.get_running_loop()
-    settings = Settings(host="127.0.0.1", port=0)
+    settings = Settings(host="127.0.0.1", port=0, http=transport)
     metrics = Metrics("m")
     life = Life(metrics)
     worker = Worker(loop)
@@ -60,10 +62,10 @@ async def running(
     served = Served("m", "3", "onnx", batcher, **steps)  # type: ignore[arg-type]
     if loaded:
         life.loaded(served)
-    app = App("m", "3", life, metrics, LONGEST, limits or RequestLimits(), _pages)
+    service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits())
     sock = server.listen(settings)
     port = sock.getsockname()[1]
-    http = server.make(app, settings)
+    http = server.make(App(service, _pages), settings)
     serving = loop.create_task(http.serve(sockets=[sock]))
     await http.listening.wait()
     try:

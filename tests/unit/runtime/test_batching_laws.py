@@ -137,9 +137,7 @@ def test_each_gets_its_own_rows_whatever_the_batch(
     script=st.lists(st.one_of(arrivals, st.tuples(st.just("run"))), max_size=60),
     max_rows=st.integers(1, 16),
 )
-def test_within_a_kin_nobody_overtakes(
-    script: list[tuple[object, ...]], max_rows: int
-) -> None:
+def test_within_a_kin_nobody_overtakes(script: list[tuple[object, ...]], max_rows: int) -> None:
     world = World(Limits(max_rows))
     for step in script:
         match step:
@@ -155,9 +153,7 @@ def test_within_a_kin_nobody_overtakes(
 
 @settings(max_examples=50, deadline=None)
 @given(flood=st.integers(1, 40), max_rows=st.integers(1, 8))
-def test_a_flood_of_one_kin_does_not_starve_another(
-    flood: int, max_rows: int
-) -> None:
+def test_a_flood_of_one_kin_does_not_starve_another(flood: int, max_rows: int) -> None:
     world = World(Limits(max_rows))
     for _ in range(flood):
         world.arrive(1, "a", False)

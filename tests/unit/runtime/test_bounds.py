@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from modelfleet_runtime import incoming, server
+from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.http import bounds
 from modelfleet_runtime.limits import RequestLimits
 from modelfleet_runtime.settings import Settings
 from modelfleet_runtime.signature import Tensors
@@ -125,7 +126,7 @@ async def test_a_large_body_is_no_long_head() -> None:
 async def test_a_head_that_is_not_finished_is_not_waited_for(
     sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.2)
     async with running(doubling()) as at:
         began = time.monotonic()
         said = await says(at, sent)
@@ -134,7 +135,7 @@ async def test_a_head_that_is_not_finished_is_not_waited_for(
 
 
 async def test_a_head_in_time_is_served_after_any_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.3)
     async with running(doubling()) as at:
         last = GET + b"connection: close\r\n\r\n"
         said = await says(at, GET, b"\r\n", b"", b"", last[:9], last[9:], pause=0.2)
@@ -144,7 +145,7 @@ async def test_a_head_in_time_is_served_after_any_wait(monkeypatch: pytest.Monke
 async def test_the_answer_before_an_unfinished_head_is_still_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.2)
 
     def slow(_: Tensors) -> None:
         time.sleep(0.8)

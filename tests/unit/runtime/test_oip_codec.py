@@ -192,29 +192,29 @@ def test_a_byte_of_bool_is_0_or_1() -> None:
 
 def test_golden_answers() -> None:
     outputs: Tensors = {"y": np.array([[1.5, 2]], np.float32), "n": np.array([b"a"], object)}
-    headers, body = codec.encode(codec.Call({}, id="q"), outputs, "m", "1")
-    assert body == (
+    answer = codec.encode(codec.Call({}, id="q"), outputs, "m", "1")
+    assert answer.body == (
         b'{"model_name":"m","model_version":"1","outputs":['
         b'{"name":"y","datatype":"FP32","shape":[1,2],"data":[1.5,2.0]},'
         b'{"name":"n","datatype":"BYTES","shape":[1],"data":["a"]}],"id":"q"}'
     )
-    assert headers == [(b"content-type", b"application/json")]
+    assert answer.headers == [(b"content-type", b"application/json")]
 
-    headers, body = codec.encode(codec.Call({}, outputs={"y": True}), outputs, "m", "1")
+    answer = codec.encode(codec.Call({}, outputs={"y": True}), outputs, "m", "1")
     head = (
         b'{"model_name":"m","model_version":"1","outputs":[{"name":"y","datatype":"FP32",'
         b'"shape":[1,2],"parameters":{"binary_data_size":8}}]}'
     )
-    assert body == head + struct.pack("<2f", 1.5, 2)
-    assert dict(headers)[b"inference-header-content-length"] == str(len(head)).encode()
+    assert answer.body == head + struct.pack("<2f", 1.5, 2)
+    assert dict(answer.headers)[b"inference-header-content-length"] == str(len(head)).encode()
 
 
 def test_binary_is_the_way_for_what_json_cannot_carry() -> None:
     outputs: Tensors = {"y": np.array([np.nan], np.float32)}
     with pytest.raises(BadInput, match="NaN"):
         codec.encode(codec.Call({}), outputs, "m", "1")
-    _, body = codec.encode(codec.Call({}, binary=True), outputs, "m", "1")
-    assert body.endswith(outputs["y"].tobytes())
+    answer = codec.encode(codec.Call({}, binary=True), outputs, "m", "1")
+    assert answer.body.endswith(outputs["y"].tobytes())
 
 
 @given(
@@ -224,10 +224,10 @@ def test_binary_is_the_way_for_what_json_cannot_carry() -> None:
     )
 )
 def test_every_datatype_survives_the_way_there_and_back(array: Any) -> None:
-    headers, body = codec.encode(codec.Call({}, binary=True), {"x": array}, "m", "1")
-    size = int(dict(headers)[codec.LENGTH_HEADER])
-    value = {"inputs": json.loads(body[:size])["outputs"]}
-    back = codec.decode(*binary(value, body[size:]), OPEN).tensors["x"]
+    answer = codec.encode(codec.Call({}, binary=True), {"x": array}, "m", "1")
+    size = int(dict(answer.headers)[codec.LENGTH_HEADER])
+    value = {"inputs": json.loads(answer.body[:size])["outputs"]}
+    back = codec.decode(*binary(value, answer.body[size:]), OPEN).tensors["x"]
     assert back.dtype == array.dtype
     assert back.tobytes() == array.tobytes()
 

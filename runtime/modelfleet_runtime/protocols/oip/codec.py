@@ -15,7 +15,7 @@ import orjson
 
 from modelfleet_runtime.errors import BadInput, EngineBroken
 from modelfleet_runtime.protocols import values
-from modelfleet_runtime.protocols.message import JSON_HEADERS, Headers
+from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
 from modelfleet_runtime.signature import Array, DType, Signature, Tensors, dtype_of
 
 LENGTH_HEADER = b"inference-header-content-length"
@@ -23,6 +23,8 @@ _NO_PARAMETERS: dict[str, Any] = {}
 _UINT32 = struct.Struct("<I")
 _MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 1 << 48
+_SENT_IN_PLACE = 64 * 1024
+"""Bytes of binary outputs from which on they are not copied into one body."""
 
 
 @dataclass(slots=True)
@@ -257,14 +259,15 @@ def _flag(parameters: dict[str, Any], name: str, where: str) -> bool | None:
     return value
 
 
-def encode(call: Call, outputs: Tensors, name: str, version: str) -> tuple[Headers, bytes]:
-    """The response to `call`: its headers (type and length of the JSON part) and its body.
+def encode(call: Call, outputs: Tensors, name: str, version: str) -> Answer:
+    """The response to `call`.
 
     Raises `BadInput` for a wanted output that the model did not give, and for NaN in JSON.
     """
     described: list[dict[str, Any]] = []
     in_json: list[tuple[str, Array]] = []
-    tail: list[Any] = []
+    tail: list[bytes | memoryview] = []
+    size = 0
     for output, binary in (call.outputs or dict.fromkeys(outputs)).items():
         array = outputs.get(output)
         if array is None:
@@ -277,6 +280,7 @@ def encode(call: Call, outputs: Tensors, name: str, version: str) -> tuple[Heade
             raw = _bytes_of(array, dtype)
             entry["parameters"] = {"binary_data_size": len(raw)}
             tail.append(raw)
+            size += len(raw)
         else:
             entry["data"] = array.ravel()
             in_json.append((output, array))
@@ -286,17 +290,21 @@ def encode(call: Call, outputs: Tensors, name: str, version: str) -> tuple[Heade
         head["id"] = call.id
     text = values.dump(head, in_json)
     if not tail:
-        return JSON_HEADERS, text
+        return Answer(200, JSON_HEADERS, text)
     headers = [
         (b"content-type", b"application/octet-stream"),
         (LENGTH_HEADER, b"%d" % len(text)),
     ]
-    return headers, b"".join((text, *tail))
+    if size < _SENT_IN_PLACE:
+        return Answer(200, headers, b"".join((text, *tail)))
+    return Answer(200, headers, text, [memoryview(raw) for raw in tail])
 
 
-def _bytes_of(array: Array, dtype: DType) -> bytes:
+def _bytes_of(array: Array, dtype: DType) -> bytes | memoryview:
     if dtype is not DType.BYTES:
-        return array.tobytes()
+        if array.nbytes < _SENT_IN_PLACE:
+            return array.tobytes()
+        return np.ascontiguousarray(array).reshape(-1).data.cast("B")
     parts: list[bytes] = []
     for item in array.ravel().tolist():
         raw = item.encode() if isinstance(item, str) else bytes(item)

@@ -5,9 +5,15 @@ from typing import Any
 
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.errors import NotFound, Refusal
-from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer, Incoming, check_json_type
+from modelfleet_runtime.protocols.message import (
+    JSON_HEADERS,
+    Answer,
+    Incoming,
+    Question,
+    check_json_type,
+)
 from modelfleet_runtime.protocols.oip import codec
-from modelfleet_runtime.signature import TensorSpec
+from modelfleet_runtime.signature import Tensors, TensorSpec
 
 HEALTH_LIVE = "/v2/health/live"
 HEALTH_READY = "/v2/health/ready"
@@ -27,14 +33,16 @@ class OipRoutes:
         base = f"/v2/models/{self._name}"
         return f"{base}/infer", f"{base}/versions/{self._version}/infer"
 
-    async def infer(self, request: Incoming) -> Answer:
+    def infer(self, request: Incoming) -> Question:
         length = request.headers.get(codec.LENGTH_HEADER)
         if length is None:
             check_json_type(request.headers)
         call = codec.decode(length, request.body, request.served.signature)
-        outputs = await request.ask(call.tensors, call.time_limit)
-        headers, body = codec.encode(call, outputs, self._name, self._version)
-        return Answer(200, headers, body)
+
+        def finish(outputs: Tensors) -> Answer:
+            return codec.encode(call, outputs, self._name, self._version)
+
+        return Question(call.tensors, finish, call.time_limit)
 
     def is_infer(self, path: str) -> bool:
         """Whether the path is that of an inference, for whatever model."""

@@ -4,19 +4,20 @@ import asyncio
 import contextvars
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from modelfleet_runtime.errors import BadInput, DeadlinePassed, EngineBroken, Refusal
 from modelfleet_runtime.protocols.message import (
     JSON_HEADERS,
     Answer,
     Incoming,
+    Question,
     check_json_type,
 )
 from modelfleet_runtime.protocols.simple import codec
-from modelfleet_runtime.signature import Tensors
+from modelfleet_runtime.signature import Signature, Tensors
 
 T = TypeVar("T")
 
@@ -34,11 +35,23 @@ class SimpleRoutes:
         # Their own: steps that hang must not take the threads that all else runs in.
         self._steps = ThreadPoolExecutor(STEP_THREADS, "author-step")
 
-    async def predict(self, request: Incoming) -> Answer:
+    def predict(self, request: Incoming) -> Question | Coroutine[Any, Any, Answer]:
         check_json_type(request.headers)
         served = request.served
         signature = served.signature
         item = codec.inputs_of(request.body)
+        if served.preprocess is not None or served.postprocess is not None:
+            return self._predict_in_steps(request, item)
+        tensors = codec.decode_item(item, signature)
+        _check_is_one(tensors, signature)
+
+        def finish(outputs: Tensors) -> Answer:
+            return Answer(200, JSON_HEADERS, codec.encode_item(outputs, signature, self._head))
+
+        return Question(tensors, finish)
+
+    async def _predict_in_steps(self, request: Incoming, item: Any) -> Answer:
+        served, signature = request.served, request.served.signature
         preprocess, postprocess = served.preprocess, served.postprocess
         if preprocess is not None:
             tensors = await _off_loop(self._steps, request, lambda: preprocess(item))
@@ -46,8 +59,7 @@ class SimpleRoutes:
                 _check_one_row(tensors)
         else:
             tensors = codec.decode_item(item, signature)
-            if signature.batched and signature.rows(tensors) != 1:
-                raise BadInput("/predict takes one item; send several to /predict/batch")
+            _check_is_one(tensors, signature)
         outputs = await request.ask(tensors)
         if postprocess is not None:
             written = await _off_loop(self._steps, request, lambda: postprocess(outputs))
@@ -56,12 +68,23 @@ class SimpleRoutes:
             body = codec.encode_item(outputs, signature, self._head)
         return Answer(200, JSON_HEADERS, body)
 
-    async def predict_batch(self, request: Incoming) -> Answer:
+    def predict_batch(self, request: Incoming) -> Question | Coroutine[Any, Any, Answer]:
         check_json_type(request.headers)
         served = request.served
         items = codec.items_of(request.body)
         if not served.signature.batched:
             raise BadInput("this model takes one item at a time; send it to /predict")
+        if served.preprocess is not None or served.postprocess is not None:
+            return self._predict_batch_in_steps(request, items)
+        tensors = codec.decode_items(items, served.signature)
+
+        def finish(outputs: Tensors) -> Answer:
+            return Answer(200, JSON_HEADERS, codec.encode_items(outputs, len(items), self._head))
+
+        return Question(tensors, finish)
+
+    async def _predict_batch_in_steps(self, request: Incoming, items: list[Any]) -> Answer:
+        served = request.served
         preprocess, postprocess = served.preprocess, served.postprocess
         if preprocess is not None:
             each = preprocess
@@ -90,6 +113,11 @@ class SimpleRoutes:
         else:
             body = codec.encode_items(outputs, len(items), self._head)
         return Answer(200, JSON_HEADERS, body)
+
+
+def _check_is_one(tensors: Tensors, signature: Signature) -> None:
+    if signature.batched and signature.rows(tensors) != 1:
+        raise BadInput("/predict takes one item; send several to /predict/batch")
 
 
 def _check_one_row(tensors: Tensors) -> None:

@@ -1,0 +1,1 @@
+"""HTTP as bytes on a connection: the inference routes without a framework between."""

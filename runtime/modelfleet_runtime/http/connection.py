@@ -1,0 +1,168 @@
+"""The hot routes, answered where their bytes arrive; everything else is handed to ASGI unchanged.
+
+Between a request's last byte and the batcher there is no task, no future and no framework. What
+arrives in one turn of the loop is gathered into one batch, and each answer is one write.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from modelfleet_runtime.http.bounds import BoundedConnection
+from modelfleet_runtime.http.exchange import Exchange
+from modelfleet_runtime.incoming import REQUEST_ID_HEADER
+from modelfleet_runtime.service import Route, Service
+
+
+class Connection(BoundedConnection):
+    def __init__(
+        self,
+        service: Service,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._service = service
+        self._targets = service.targets
+        self._running: Exchange | None = None
+        """The one whose turn it is, until its answer is written."""
+        self._unsent = False
+        """That answer waits until the client takes the ones before."""
+
+    # -- requests in
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        self.head_is_complete()
+        route = self._targets.get(self.url)
+        if route is None:
+            route = self._service.route_of_target(self.url)
+        if route is None:
+            self._hand_to_asgi()
+        else:
+            self._begin(route)
+
+    def _hand_to_asgi(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        HttpToolsProtocol.on_message_begin(self)  # makes the scope
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        HttpToolsProtocol.on_headers_complete(self)
+
+    def _begin(self, route: Route) -> None:
+        parser = self.parser
+        exchange = Exchange(
+            self,
+            self._service,
+            route,
+            parser.get_method().decode("ascii"),
+            dict(self.headers),
+            parser.get_http_version() != "1.0" and parser.should_keep_alive(),
+            self.expect_100_continue,
+        )
+        before = self.cycle
+        self.cycle = exchange
+        if before is None or before.response_complete:
+            self._running = exchange
+            exchange.start()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: Any, app: ASGI3Application) -> None:
+        if isinstance(cycle, Exchange):
+            self._running = cycle
+            cycle.start()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if isinstance(cycle, Exchange):
+            cycle.add(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        cycle = self.cycle
+        if isinstance(cycle, Exchange):
+            self.body_is_complete()
+            cycle.end_of_body()
+        else:
+            super().on_message_complete()
+
+    def spoil(self) -> None:
+        if isinstance(self.cycle, Exchange):
+            self._running = None
+            self.cycle.spoil()
+        else:
+            super().spoil()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
+            if isinstance(cycle, Exchange):
+                cycle.lost()
+        self.pipeline.clear()
+        if isinstance(self.cycle, Exchange):
+            self.cycle = None  # it was told
+        super().connection_lost(exc)
+
+    # -- answers out
+
+    def write_continue(self) -> None:
+        self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def write_answer(self, exchange: Exchange) -> None:
+        if self.flow.write_paused:
+            self._unsent = True
+        else:
+            self._write(exchange)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unsent and self._running is not None:
+            self._unsent = False
+            self._write(self._running)
+
+    def _write(self, exchange: Exchange) -> None:
+        self._running = None
+        answer = exchange.answer
+        assert answer is not None
+        if self._service.life.draining:
+            exchange.keep_alive = False
+        parts = [STATUS_LINE[answer.status]]
+        for name, value in self.server_state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in answer.headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(
+            b"content-length: %d\r\n%s: %s\r\n%s\r\n"
+            % (
+                answer.length,
+                REQUEST_ID_HEADER,
+                exchange.inference.request_id,
+                b"" if exchange.keep_alive else b"connection: close\r\n",
+            )
+        )
+        if not exchange.head_only:
+            parts.append(answer.body)
+        transport = self.transport
+        if not transport.is_closing():
+            transport.write(b"".join(parts))
+            if answer.tail and not exchange.head_only:
+                transport.writelines(answer.tail)
+        exchange.response_complete = True
+        if not exchange.keep_alive:
+            transport.close()
+        self.on_response_complete()

@@ -1,0 +1,240 @@
+"""One inference request from its head to its answer, whichever transport carries it.
+
+    begin     the head is there: method, model, deadline and announced length are checked
+    body      the body is there: the protocol reads it, the batcher is asked
+    refuse    the transport cannot go on (a body that is too large, or late)
+    leave     the client is gone
+
+Whatever happens, `deliver` is called once: with the answer, or with None when the client left. It
+may be called from within any of the four.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from modelfleet_runtime import incoming
+from modelfleet_runtime.batching.entry import Entry, into
+from modelfleet_runtime.errors import (
+    ClientLeft,
+    DeadlinePassed,
+    EngineBroken,
+    MethodNotAllowed,
+    Refusal,
+)
+from modelfleet_runtime.protocols.message import Answer, Incoming, Question
+from modelfleet_runtime.service import Route, Service, refused
+from modelfleet_runtime.signature import Tensors
+
+log = logging.getLogger("modelfleet.http")
+access = logging.getLogger("modelfleet.access")
+
+_LARGE = 64 * 1024
+"""Bytes of a compressed body from which on it is inflated in a thread."""
+
+
+class Inference:
+    __slots__ = (
+        "_arrived", "_deliver", "_ended", "_entry", "_finish", "_method", "_route", "_service",
+        "_task", "deadline", "headers", "request_id", "share",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        service: Service,
+        route: Route,
+        method: str,
+        headers: dict[bytes, bytes],
+        deliver: Callable[[Answer | None], None],
+    ) -> None:
+        self._service = service
+        self._route = route
+        self._method = method
+        self.headers = headers
+        self._deliver = deliver
+        self._arrived = time.monotonic()
+        self.deadline = self._arrived + service.timeout
+        self.request_id = incoming.request_id(headers, service.limits)
+        self.share = incoming.Share(service.bodies)
+        """What this request holds of the bound on all bodies."""
+        self._entry: Entry | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._finish: Callable[[Tensors], Answer] | None = None
+        self._ended = False
+        service.life.in_flight += 1
+        service.life.inferring += 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether `deliver` was called."""
+        return self._ended
+
+    def begin(self) -> None:
+        service = self._service
+        try:
+            if self._method != "POST":
+                raise MethodNotAllowed("POST")
+            if self._route.endpoint is None:
+                service.oip.explain_unknown(self._route.path)
+            service.life.model()
+            if incoming.TIMEOUT_HEADER in self.headers:
+                self.deadline = incoming.deadline(self.headers, self._arrived, service.timeout)
+            incoming.check_length(self.headers, service.limits)
+        except Refusal as refusal:
+            self.refuse(refusal)
+
+    def body(self, body: bytes) -> None:
+        """All of it, as it came; `share` holds it already."""
+        if self._ended:
+            return
+        encoding = self.headers.get(b"content-encoding")
+        if encoding is not None and encoding.strip().lower() not in (b"identity", b""):
+            self._inflate(body, encoding)
+        else:
+            self._ask_protocol(body)
+
+    def refuse(self, refusal: Refusal) -> None:
+        if not self._ended:
+            self._end(refused(self._route, refusal))
+
+    def leave(self) -> None:
+        if self._ended:
+            return
+        if self._entry is not None:
+            self._service.life.model().batcher.leave(self._entry)
+        if self._task is not None:
+            self._task.cancel()
+        if not self._ended:
+            self._end(None)
+
+    # -- the way to the batcher and back
+
+    def _inflate(self, body: bytes, encoding: bytes) -> None:
+        limits = self._service.limits
+        if len(body) > _LARGE:
+            self._start(self._inflate_in_thread(body, encoding))
+            return
+        try:
+            plain = incoming.decompress(body, encoding, limits)
+            self.share.hold(len(plain))
+        except Refusal as refusal:
+            self.refuse(refusal)
+        else:
+            self._ask_protocol(plain)
+
+    async def _inflate_in_thread(self, body: bytes, encoding: bytes) -> None:
+        limits = self._service.limits
+        try:
+            async with asyncio.timeout(max(0.001, self.deadline - time.monotonic())):
+                plain = await asyncio.to_thread(incoming.decompress, body, encoding, limits)
+        except TimeoutError as error:
+            raise DeadlinePassed("the request's time is over") from error
+        self.share.hold(len(plain))
+        self._task = None
+        self._ask_protocol(plain)
+
+    def _ask_protocol(self, body: bytes) -> None:
+        endpoint = self._route.endpoint
+        assert endpoint is not None, "refused before its body was read"
+        try:
+            served = self._service.life.model()
+            given = endpoint(Incoming(self.headers, body, served, self.deadline, self._ask))
+            if not isinstance(given, Question):
+                self._start(self._finish_coroutine(given))
+                return
+            until = self._until(given.time_limit)
+            self._finish = given.finish
+            self._entry = served.batcher.submit(given.tensors, self._arrived, until, self._settled)
+        except Refusal as refusal:
+            self.refuse(refusal)
+        except Exception:
+            self._fault()
+
+    def _settled(self, entry: Entry) -> None:
+        self._entry = None
+        if self._ended:
+            return
+        if entry.refusal is not None:
+            if isinstance(entry.refusal, ClientLeft):
+                self._end(None)
+            else:
+                self.refuse(entry.refusal)
+            return
+        try:
+            assert self._finish is not None
+            assert entry.outputs is not None
+            answer = self._finish(entry.outputs)
+        except Refusal as refusal:
+            self.refuse(refusal)
+        except Exception:
+            self._fault()
+        else:
+            self._end(answer)
+
+    async def _ask(self, tensors: Tensors, time_limit: float | None = None) -> Tensors:
+        answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+        batcher = self._service.life.model().batcher
+        until = self._until(time_limit)
+        entry = batcher.submit(tensors, self._arrived, until, into(answer))
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            batcher.leave(entry)
+            raise
+
+    def _until(self, time_limit: float | None) -> float:
+        if time_limit is None:
+            return self.deadline
+        return min(self.deadline, self._arrived + time_limit)
+
+    def _start(self, steps: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._guarded(steps))
+
+    async def _guarded(self, steps: Coroutine[Any, Any, None]) -> None:
+        try:
+            await steps
+        except Refusal as refusal:
+            self.refuse(refusal)
+        except Exception:
+            self._fault()
+
+    async def _finish_coroutine(self, steps: Coroutine[Any, Any, Answer]) -> None:
+        answer = await steps
+        if not self._ended:
+            self._end(answer)
+
+    # -- the end
+
+    def _fault(self) -> None:
+        """A bug of ours, and no reason to leave the client without an answer."""
+        log.exception("a request failed", extra={"request_id": self.request_id.decode()})
+        self.refuse(EngineBroken("the server failed; its log has the details"))
+
+    def _end(self, answer: Answer | None) -> None:
+        self._ended = True
+        service = self._service
+        service.life.in_flight -= 1
+        service.life.inferring -= 1
+        self.share.hold(0)
+        status = ClientLeft.status if answer is None else answer.status
+        seconds = time.monotonic() - self._arrived
+        service.metrics.answered(status, seconds)
+        if service.access_log:
+            log_access(self._method, self._route.path, status, seconds, self.request_id)
+        self._deliver(answer)
+
+
+def log_access(method: str, path: str, status: int, seconds: float, request_id: bytes) -> None:
+    access.info(
+        "%s %s %d",
+        method,
+        path,
+        status,
+        extra={
+            "request_id": request_id.decode("latin-1"),
+            "status": status,
+            "seconds": round(seconds, 6),
+        },
+    )

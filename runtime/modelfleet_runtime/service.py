@@ -1,0 +1,82 @@
+"""What every transport needs to answer an inference: which routes there are, and their bounds."""
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from modelfleet_runtime.errors import MethodNotAllowed, Refusal
+from modelfleet_runtime.incoming import Bodies
+from modelfleet_runtime.life import Life
+from modelfleet_runtime.limits import RequestLimits
+from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.protocols.message import Answer, Endpoint, Refuse
+from modelfleet_runtime.protocols.oip import routes as oip
+from modelfleet_runtime.protocols.simple import routes as simple
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One inference route."""
+
+    path: str
+    endpoint: Endpoint | None
+    """None for the inference of a model that this server does not have."""
+    refuse: Refuse
+
+
+class Service:
+    """The inference routes of one model. Make it inside the running loop."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        life: Life,
+        metrics: Metrics,
+        timeout: float,
+        limits: RequestLimits,
+        access_log: bool = False,
+    ) -> None:
+        """`timeout` in seconds."""
+        self.name = name
+        self.version = version
+        self.life = life
+        self.metrics = metrics
+        self.timeout = timeout
+        self.limits = limits
+        self.bodies = Bodies(limits)
+        self.access_log = access_log
+        self.oip = oip.OipRoutes(name, version)
+        plain = simple.SimpleRoutes(name, version)
+        routes = [
+            Route(simple.PREDICT, plain.predict, simple.refuse),
+            Route(simple.PREDICT_BATCH, plain.predict_batch, simple.refuse),
+            *(Route(path, self.oip.infer, oip.refuse) for path in self.oip.infer_paths()),
+        ]
+        self._routes = {route.path: route for route in routes}
+        self.targets = {route.path.encode(): route for route in routes}
+        """By request target, for those that are written as clients nearly always write them."""
+
+    def route(self, path: str) -> Route | None:
+        """`path` is decoded, without a query."""
+        found = self._routes.get(path)
+        if found is None and self.oip.is_infer(path):
+            return Route(path, None, oip.refuse)
+        return found
+
+    def route_of_target(self, target: bytes) -> Route | None:
+        """As `route`, of a target in origin form as it stands in the request."""
+        path = target.partition(b"?")[0]
+        if not path.startswith(b"/") or not path.isascii():
+            return None
+        return self.route(unquote(path.decode("ascii")))
+
+
+def refused(route: Route, refusal: Refusal) -> Answer:
+    """The refusal as the route's protocol words it, with the headers that HTTP has for it."""
+    answer = route.refuse(refusal)
+    headers = list(answer.headers)
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % refusal.retry_after))
+    if isinstance(refusal, MethodNotAllowed):
+        headers.append((b"allow", refusal.allowed.encode()))
+    return Answer(answer.status, headers, answer.body)
