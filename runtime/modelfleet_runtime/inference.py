@@ -37,8 +37,8 @@ _LARGE = 64 * 1024
 
 class Inference:
     __slots__ = (
-        "_arrived", "_deliver", "_ended", "_entry", "_finish", "_method", "_route", "_service",
-        "_task", "deadline", "headers", "request_id", "share",
+        "_arrived", "_deliver", "_entry", "_finish", "_service", "_task", "deadline", "ended",
+        "headers", "method", "request_id", "route", "share",
     )  # fmt: skip
 
     def __init__(
@@ -50,8 +50,8 @@ class Inference:
         deliver: Callable[[Answer | None], None],
     ) -> None:
         self._service = service
-        self._route = route
-        self._method = method
+        self.route = route
+        self.method = method
         self.headers = headers
         self._deliver = deliver
         self._arrived = time.monotonic()
@@ -62,22 +62,18 @@ class Inference:
         self._entry: Entry | None = None
         self._task: asyncio.Task[None] | None = None
         self._finish: Callable[[Tensors], Answer] | None = None
-        self._ended = False
+        self.ended = False
+        """Whether `deliver` was called."""
         service.life.in_flight += 1
         service.life.inferring += 1
-
-    @property
-    def ended(self) -> bool:
-        """Whether `deliver` was called."""
-        return self._ended
 
     def begin(self) -> None:
         service = self._service
         try:
-            if self._method != "POST":
+            if self.method != "POST":
                 raise MethodNotAllowed("POST")
-            if self._route.endpoint is None:
-                service.oip.explain_unknown(self._route.path)
+            if self.route.endpoint is None:
+                service.oip.explain_unknown(self.route.path)
             service.life.model()
             if incoming.TIMEOUT_HEADER in self.headers:
                 self.deadline = incoming.deadline(self.headers, self._arrived, service.timeout)
@@ -87,7 +83,7 @@ class Inference:
 
     def body(self, body: bytes) -> None:
         """All of it, as it came; `share` holds it already."""
-        if self._ended:
+        if self.ended:
             return
         encoding = self.headers.get(b"content-encoding")
         if encoding is not None and encoding.strip().lower() not in (b"identity", b""):
@@ -96,17 +92,17 @@ class Inference:
             self._ask_protocol(body)
 
     def refuse(self, refusal: Refusal) -> None:
-        if not self._ended:
-            self._end(refused(self._route, refusal))
+        if not self.ended:
+            self._end(refused(self.route, refusal))
 
     def leave(self) -> None:
-        if self._ended:
+        if self.ended:
             return
         if self._entry is not None:
             self._service.life.model().batcher.leave(self._entry)
         if self._task is not None:
             self._task.cancel()
-        if not self._ended:
+        if not self.ended:
             self._end(None)
 
     # -- the way to the batcher and back
@@ -136,7 +132,7 @@ class Inference:
         self._ask_protocol(plain)
 
     def _ask_protocol(self, body: bytes) -> None:
-        endpoint = self._route.endpoint
+        endpoint = self.route.endpoint
         assert endpoint is not None, "refused before its body was read"
         try:
             served = self._service.life.model()
@@ -154,7 +150,7 @@ class Inference:
 
     def _settled(self, entry: Entry) -> None:
         self._entry = None
-        if self._ended:
+        if self.ended:
             return
         if entry.refusal is not None:
             if isinstance(entry.refusal, ClientLeft):
@@ -202,7 +198,7 @@ class Inference:
 
     async def _finish_coroutine(self, steps: Coroutine[Any, Any, Answer]) -> None:
         answer = await steps
-        if not self._ended:
+        if not self.ended:
             self._end(answer)
 
     # -- the end
@@ -213,7 +209,7 @@ class Inference:
         self.refuse(EngineBroken("the server failed; its log has the details"))
 
     def _end(self, answer: Answer | None) -> None:
-        self._ended = True
+        self.ended = True
         service = self._service
         service.life.in_flight -= 1
         service.life.inferring -= 1
@@ -222,7 +218,7 @@ class Inference:
         seconds = time.monotonic() - self._arrived
         service.metrics.answered(status, seconds)
         if service.access_log:
-            log_access(self._method, self._route.path, status, seconds, self.request_id)
+            log_access(self.method, self.route.path, status, seconds, self.request_id)
         self._deliver(answer)
 
 

@@ -99,15 +99,22 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         before = self.cycle
-        idle = not self._in_head and (
-            before is None or (before.response_complete and not before.more_body)
-        )
+        idle = self._between_messages()
         self._heavy = self._head_bytes + len(data) > HEAD_BYTES
         super().data_received(data)
         # Line breaks before a request begin no message; they are part of its head all the same.
         nothing_else = idle and self.cycle is before
         if (self._in_head or nothing_else or self._head_timer) and not self.transport.is_closing():
             self._wait_for_head(len(data), nothing_else)
+
+    def _between_messages(self) -> bool:
+        """All that was begun is answered, and nothing of another request is there."""
+        cycle = self.cycle
+        return (
+            not self._in_head
+            and self._head_timer is None
+            and (cycle is None or (cycle.response_complete and not cycle.more_body))
+        )
 
     def _wait_for_head(self, size: int, nothing_else: bool) -> None:
         if self._head_timer is not None:

@@ -5,7 +5,7 @@ arrives in one turn of the loop is gathered into one batch, and each answer is o
 """
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
@@ -16,6 +16,20 @@ from modelfleet_runtime.http.bounds import BoundedConnection
 from modelfleet_runtime.http.exchange import Exchange
 from modelfleet_runtime.incoming import REQUEST_ID_HEADER
 from modelfleet_runtime.service import Route, Service
+
+LONGEST_KNOWN = 2048
+"""Bytes of a head that is recognised when it comes again."""
+
+MOST_WAITING = 16
+"""Requests that may wait on one connection for the answers before theirs; the next are not read."""
+
+
+class _Known(NamedTuple):
+    head: bytes
+    length: int
+    """Bytes of the head and its body."""
+    route: Route
+    headers: dict[bytes, bytes]
 
 
 class Connection(BoundedConnection):
@@ -30,6 +44,9 @@ class Connection(BoundedConnection):
         super().__init__(config, server_state, app_state, _loop)
         self._service = service
         self._targets = service.targets
+        self._known: _Known | None = None
+        self._begun = 0
+        """Messages in the piece that is being parsed."""
         self._running: Exchange | None = None
         """The one whose turn it is, until its answer is written."""
         self._unsent = False
@@ -37,7 +54,49 @@ class Connection(BoundedConnection):
 
     # -- requests in
 
+    def data_received(self, data: bytes) -> None:
+        known = self._known
+        if (
+            known is not None
+            and len(data) == known.length
+            and data.startswith(known.head)
+            and self._between_messages()
+        ):
+            self._begin_known(known, data)
+            return
+        alone = self._between_messages()
+        self._begun = 0
+        super().data_received(data)
+        exchange = self._running
+        if exchange is not None and exchange.more_body:
+            exchange.wait_for_body()
+        if alone and self._begun == 1 and isinstance(self.cycle, Exchange):
+            self._know(self.cycle, data)
+
+    def _begin_known(self, known: "_Known", data: bytes) -> None:
+        exchange = Exchange(self, self._service, known.route, "POST", known.headers, True, False)
+        self.cycle = self._running = exchange
+        exchange.start_whole(data[len(known.head) :])
+
+    def _know(self, exchange: Exchange, data: bytes) -> None:
+        """A client sends the same head with every request of a connection. One that came with its
+        body, and with nothing else, in one piece, need not be parsed when it comes again."""
+        self._known = None
+        end = data.find(b"\r\n\r\n", 0, LONGEST_KNOWN) + 4
+        headers = exchange.inference.headers
+        if (
+            end > 3
+            and not exchange.more_body
+            and exchange.keep_alive
+            and exchange.inference.method == "POST"
+            and data.startswith(b"POST ")
+            and headers.get(b"content-length") == b"%d" % (len(data) - end)
+            and b"expect" not in headers
+        ):
+            self._known = _Known(data[:end], len(data), exchange.inference.route, headers)
+
     def on_message_begin(self) -> None:
+        self._begun += 1
         self._in_head = True
         self.url = b""
         self.expect_100_continue = False
@@ -77,8 +136,10 @@ class Connection(BoundedConnection):
             self._running = exchange
             exchange.start()
         else:
-            self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+            if len(self.pipeline) >= MOST_WAITING:
+                # Not sooner: who does not read does not notice that the client hung up either.
+                self.flow.pause_reading()
 
     def _start_asgi_task(self, cycle: Any, app: ASGI3Application) -> None:
         if isinstance(cycle, Exchange):

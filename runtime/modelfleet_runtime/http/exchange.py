@@ -70,14 +70,31 @@ class Exchange:
                 self._write()
         elif not self.more_body:
             self._give_body()
-        else:
-            if self._expects_continue and not self._pieces:
-                self._expects_continue = False
-                self._carrier.write_continue()
-            # Nearly every body is here before this fires, often in the same piece as its head.
-            self._body_timer = self._carrier.loop.call_later(
-                max(0.001, inference.deadline - time.monotonic()), self._body_is_late
-            )
+        elif self._expects_continue and not self._pieces:
+            self._expects_continue = False
+            self._carrier.write_continue()
+
+    def start_whole(self, body: bytes) -> None:
+        """As `start`, with the body; none was told of before it."""
+        self._started = True
+        self.more_body = False
+        inference = self.inference
+        inference.begin()
+        if not inference.ended:
+            try:
+                inference.share.hold(len(body))
+            except Refusal as refusal:
+                inference.refuse(refusal)
+            else:
+                inference.body(body)
+        elif self.answer is not None and not self.response_complete:
+            self._write()
+
+    def wait_for_body(self) -> None:
+        """The body did not come in one piece with its head: now its time counts."""
+        if self._body_timer is None and not self.inference.ended:
+            left = self.inference.deadline - time.monotonic()
+            self._body_timer = self._carrier.loop.call_later(max(0.001, left), self._body_is_late)
 
     def add(self, piece: bytes) -> None:
         inference = self.inference

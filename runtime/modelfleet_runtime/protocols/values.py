@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from modelfleet_runtime.errors import BadInput, EngineBroken
+from modelfleet_runtime.protocols.numbers import Numbers
 from modelfleet_runtime.signature import Array, DType
 
 _KINDS = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}
@@ -29,9 +30,16 @@ def parse(body: bytes) -> Any:
 def to_array(value: Any, dtype: DType | None, where: str) -> Array:
     """Nested lists (or one scalar) as an array of that datatype.
 
-    With None the datatype follows the values: FP32, INT64, BOOL or BYTES.
+    `Numbers` may give an array of one dimension, however they were nested. With None the datatype
+    follows the values: FP32, INT64, BOOL or BYTES.
     Raises `BadInput` that begins with `where`.
     """
+    if isinstance(value, Numbers):
+        flat = None if dtype is None else value.flat(dtype)
+        if flat is not None:
+            assert dtype is not None
+            return _cast(flat, dtype, where)
+        value = value.plain()
     if dtype is DType.BYTES:
         return _text(value, where)
     if _holds_text(value):
@@ -49,7 +57,7 @@ def to_array(value: Any, dtype: DType | None, where: str) -> Array:
         dtype = {"f": DType.FP32, "i": DType.INT64, "u": DType.UINT64, "b": DType.BOOL}.get(kind)
         if dtype is None:
             raise BadInput(f"{where}: {_what(array)} among its values")
-    elif kind == "f" and dtype.numpy.kind in "iu":
+    elif kind == "f" and array.size and dtype.numpy.kind in "iu":
         # numpy makes fractions of whole numbers where some need UINT64 and others do not.
         exact = np.array(value, dtype=object)
         if all(type(number) is int for number in exact.flat):

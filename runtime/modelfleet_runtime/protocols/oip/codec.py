@@ -14,11 +14,12 @@ import numpy as np
 import orjson
 
 from modelfleet_runtime.errors import BadInput, EngineBroken
-from modelfleet_runtime.protocols import values
+from modelfleet_runtime.protocols import numbers, values
 from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
 from modelfleet_runtime.signature import Array, DType, Signature, Tensors, dtype_of
 
 LENGTH_HEADER = b"inference-header-content-length"
+_PARSER = numbers.Parser()
 _NO_PARAMETERS: dict[str, Any] = {}
 _UINT32 = struct.Struct("<I")
 _MOST_DIMENSIONS = 32
@@ -59,7 +60,9 @@ def decode(length: bytes | None, body: bytes, signature: Signature) -> Call:
 
 
 def _decode_json(text: bytes, body: bytes, signature: Signature, start: int = 0) -> Call:
-    value = values.parse(text)
+    value = _PARSER.parse(text) if len(text) >= numbers.WORTH else None
+    if value is None:
+        value = values.parse(text)
     if not isinstance(value, dict):
         raise BadInput("the body is not a JSON object")
     inputs = value.get("inputs")

@@ -1,6 +1,7 @@
 """The Open Inference Protocol's routes: inference, and what they say of server and model."""
 
 import re
+from functools import partial
 from typing import Any
 
 from modelfleet_runtime.batching.served import Served
@@ -13,7 +14,8 @@ from modelfleet_runtime.protocols.message import (
     check_json_type,
 )
 from modelfleet_runtime.protocols.oip import codec
-from modelfleet_runtime.signature import Tensors, TensorSpec
+from modelfleet_runtime.protocols.oip.plans import Plans
+from modelfleet_runtime.signature import TensorSpec
 
 HEALTH_LIVE = "/v2/health/live"
 HEALTH_READY = "/v2/health/ready"
@@ -27,6 +29,7 @@ class OipRoutes:
     def __init__(self, name: str, version: str) -> None:
         self._name = name
         self._version = version
+        self._plans = Plans(name, version)
 
     def infer_paths(self) -> tuple[str, str]:
         """Where inference is asked, without and with the version."""
@@ -37,12 +40,9 @@ class OipRoutes:
         length = request.headers.get(codec.LENGTH_HEADER)
         if length is None:
             check_json_type(request.headers)
-        call = codec.decode(length, request.body, request.served.signature)
-
-        def finish(outputs: Tensors) -> Answer:
-            return codec.encode(call, outputs, self._name, self._version)
-
-        return Question(call.tensors, finish, call.time_limit)
+        plans = self._plans
+        call = plans.decode(length, request.body, request.served.signature)
+        return Question(call.tensors, partial(plans.encode, call), call.time_limit)
 
     def is_infer(self, path: str) -> bool:
         """Whether the path is that of an inference, for whatever model."""
