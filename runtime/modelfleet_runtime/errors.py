@@ -9,6 +9,7 @@ Refusal                     status
   UnsupportedEncoding       415
   ClientLeft                499     nobody hears it; it is counted
   EngineBroken              500     the model's or our fault; the log has the details
+    EngineDead              500     and nothing will run here again: liveness fails
   NotReady, QueueFull,
   OutOfMemory               503     try again, with Retry-After
   DeadlinePassed            504
@@ -66,6 +67,10 @@ class ClientLeft(Refusal):
 
 class EngineBroken(Refusal):
     status = 500
+
+
+class EngineDead(EngineBroken):
+    """Nothing will ever run again in this process (a CUDA context that died)."""
 
 
 class NotReady(Refusal):

@@ -142,7 +142,9 @@ class Inference:
                 return
             until = self._until(given.time_limit)
             self._finish = given.finish
-            self._entry = served.batcher.submit(given.tensors, self._arrived, until, self._settled)
+            self._entry = served.batcher.submit(
+                given.tensors, self._arrived, until, self._settled, given.priority
+            )
         except Refusal as refusal:
             self.refuse(refusal)
         except Exception:

@@ -8,12 +8,16 @@ from modelfleet_runtime.signature import Signature, Tensors
 
 
 class Engine(Protocol):
-    """One loaded model. Every method is called on one thread, never two at a time; `run` may be
+    """One loaded model. Every method is called on one thread, never two at a time (but `run`,
+    where there are more slots); `run` may be
     called on the event loop's thread when `computes` is true."""
 
     computes: bool
     """Whether a run is nothing but arithmetic, so that its time is foreseeable. False for code of
     the model's author, which may sleep, read files or ask others."""
+
+    slots: int
+    """How many runs may go at the same time, each on a thread of its own. Known after `load`."""
 
     def load(self) -> Signature:
         """Raises `CannotServe`: ModelInvalid, Unsupported or OutOfMemory."""

@@ -33,6 +33,7 @@ class OnnxEngine:
     """See `Engine`."""
 
     computes = True
+    slots = 1
 
     def __init__(self, package: Package, threads: int) -> None:
         self._package = package

@@ -22,6 +22,7 @@ class TorchScriptEngine:
     """
 
     computes = True
+    slots = 1
 
     def __init__(self, package: Package, threads: int) -> None:
         self._package = package
