@@ -93,6 +93,8 @@ class Inference:
 
     def refuse(self, refusal: Refusal) -> None:
         if not self.ended:
+            if refusal.limit is not None:
+                self._service.metrics.limited(refusal.limit)
             self._end(refused(self.route, refusal))
 
     def leave(self) -> None:
