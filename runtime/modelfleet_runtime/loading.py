@@ -18,6 +18,7 @@ from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.packages.find import existing, find
 from modelfleet_runtime.signature import Signature
 from modelfleet_runtime.sources import digest
+from modelfleet_runtime.tracing import Tracing
 
 log = logging.getLogger("modelfleet.load")
 
@@ -32,6 +33,7 @@ async def load(
     metrics: Metrics,
     worker: Worker,
     on_dead: Callable[[str], None] | None = None,
+    tracing: Tracing | None = None,
 ) -> tuple[Served, Engine]:
     """The model at `location`, ready to answer. Everything slow runs on the engine's thread.
     `on_dead` hears once why nothing will run again.
@@ -53,6 +55,7 @@ async def load(
             Pace(engine.computes),
             slots=engine.slots,
             on_dead=on_dead,
+            tracing=tracing,
         )
     except ValueError as error:
         raise CannotServe(FailureReason.DOCUMENT_INVALID, str(error)) from error
