@@ -18,6 +18,7 @@ from modelfleet_contract.document import (
     ServeDocument,
 )
 from modelfleet_contract.duration import Duration, format_duration, parse_duration
+from modelfleet_contract.engine import Device, EngineSettings, Precision
 from modelfleet_contract.failure import Failure, FailureReason
 from modelfleet_contract.model import (
     DIGEST_PATTERN,
@@ -40,11 +41,14 @@ __all__ = [
     "READY_PATH",
     "URI_PATTERN",
     "Batching",
+    "Device",
     "Duration",
+    "EngineSettings",
     "Failure",
     "FailureReason",
     "ModelFormat",
     "ModelSource",
+    "Precision",
     "Scheme",
     "ServeDocument",
     "Shared",

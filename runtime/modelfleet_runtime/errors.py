@@ -9,6 +9,7 @@ Refusal                     status
   UnsupportedEncoding       415
   ClientLeft                499     nobody hears it; it is counted
   EngineBroken              500     the model's or our fault; the log has the details
+    EngineDead              500     nothing will ever run again in this process
   NotReady, QueueFull,
   OutOfMemory               503     try again, with Retry-After
   DeadlinePassed            504
@@ -66,6 +67,10 @@ class ClientLeft(Refusal):
 
 class EngineBroken(Refusal):
     status = 500
+
+
+class EngineDead(EngineBroken):
+    """The device's context is lost, or all processes of the model are gone for good."""
 
 
 class NotReady(Refusal):

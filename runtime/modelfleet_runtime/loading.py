@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from modelfleet_contract import FailureReason, ServeDocument
+from modelfleet_contract import Batching, FailureReason, ServeDocument
 from modelfleet_runtime import cpus
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
@@ -37,7 +37,7 @@ async def load(
     batcher = Batcher(
         engine.run,
         signature,
-        document.batching,
+        _within(document.batching, signature),
         metrics,
         worker,
         asyncio.get_running_loop(),
@@ -54,6 +54,15 @@ async def load(
     return served, engine
 
 
+def _within(batching: Batching, signature: Signature) -> Batching:
+    """The settings, with no larger batches than the model itself takes."""
+    most = signature.most_rows
+    if most is None or most >= batching.max_size:
+        return batching
+    log.warning("batches have at most %d rows: the model takes no more", most)
+    return batching.model_copy(update={"max_size": most})
+
+
 def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine, Signature, str]:
     began = time.monotonic()
     try:
@@ -61,9 +70,9 @@ def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine
         if document.model.digest is not None and not document.model.fetched:
             digest.verify(location, document.model.digest, document.model.uri)
         package = find(location, document.model.format)
-        engine = engine_for(package, threads)
-        engine.load()
-        signature = engine.warm_up(document.batching.max_size)
+        engine = engine_for(package, document.engine, threads)
+        batching = _within(document.batching, engine.load())
+        signature = engine.warm_up(batching.max_size)
     except CannotServe:
         raise
     except MemoryError as error:

@@ -4,9 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from modelfleet_contract import FailureReason
+from modelfleet_contract import Device, EngineSettings, FailureReason
 from modelfleet_runtime.engines import warm_up
-from modelfleet_runtime.errors import BadInput, CannotServe, EngineBroken, OutOfMemory, one_line
+from modelfleet_runtime.engines.failures import is_dead, is_out_of_memory
+from modelfleet_runtime.errors import (
+    BadInput,
+    CannotServe,
+    EngineBroken,
+    EngineDead,
+    OutOfMemory,
+    one_line,
+)
 from modelfleet_runtime.packages.package import Package
 from modelfleet_runtime.signature import DType, Signature, Tensors, TensorSpec
 
@@ -33,9 +41,11 @@ class OnnxEngine:
     """See `Engine`."""
 
     computes = True
+    slots = 1
 
-    def __init__(self, package: Package, threads: int) -> None:
+    def __init__(self, package: Package, settings: EngineSettings, threads: int) -> None:
         self._package = package
+        self._settings = settings
         self._threads = threads
         self._session: Any = None
         self._outputs: list[str] = []
@@ -53,14 +63,14 @@ class OnnxEngine:
         # Spinning threads burn the container's quota between two batches.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        available = onnxruntime.get_available_providers()
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
         try:
             self._session = onnxruntime.InferenceSession(
                 str(self._package.main),
                 options,
-                providers=[name for name in wanted if name in available],
+                providers=_providers(onnxruntime.get_available_providers(), self._settings.device),
             )
+        except CannotServe:
+            raise
         except Exception as error:
             raise _load_failure(self._package.main.name, error) from error
         self._signature = self._read_signature()
@@ -110,6 +120,18 @@ def rows_come_first(inputs: list[list[Any]], outputs: list[list[Any]]) -> bool:
     return not any(word in name.lower() for name in names for word in _NOT_ROWS)
 
 
+def _providers(available: list[str], device: Device) -> list[str]:
+    """Raises `CannotServe` with reason Unsupported for CUDA where this onnxruntime has none."""
+    cuda = "CUDAExecutionProvider"
+    if device is Device.CUDA and cuda not in available:
+        raise CannotServe(
+            FailureReason.UNSUPPORTED,
+            "device is cuda, and this image's onnxruntime computes on the CPU alone",
+        )
+    wanted = ("CPUExecutionProvider",) if device is Device.CPU else (cuda, "CPUExecutionProvider")
+    return [name for name in wanted if name in available]
+
+
 def _spec(node: Any, kind: str) -> TensorSpec:
     dtype = _DTYPES.get(node.type)
     if dtype is None:
@@ -119,7 +141,8 @@ def _spec(node: Any, kind: str) -> TensorSpec:
             f"the model's {kind} {node.name} is of type {node.type}, which is not served{hint}",
         )
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
-    return TensorSpec(node.name, dtype, shape)
+    dims = tuple(size if isinstance(size, str) and size else None for size in node.shape)
+    return TensorSpec(node.name, dtype, shape, dims)
 
 
 def _text(name: str, array: Any) -> Any:
@@ -150,15 +173,10 @@ def _load_failure(name: str, error: Exception) -> CannotServe:
 def _run_failure(error: Exception) -> Exception:
     if is_out_of_memory(error):
         return OutOfMemory("the model has no memory for this batch")
+    if is_dead(error):
+        return EngineDead(f"the GPU's context is lost: {one_line(error)}")
     # It checks names, types and shapes before it computes: what we let through and it does not
     # is a dimension that only the model knows to be wrong, or an index out of a table.
     if type(error).__name__ == "InvalidArgument":
         return BadInput(f"the model refuses the input: {one_line(error)}")
     return EngineBroken(f"the model failed: {one_line(error)}")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("bad_alloc", "Failed to allocate memory", "out of memory")
-    )

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from modelfleet_contract import FailureReason
+from modelfleet_contract import EngineSettings, FailureReason
 from modelfleet_runtime.engines.engine import Engine, engine_for
 from modelfleet_runtime.engines.onnx import rows_come_first
 from modelfleet_runtime.engines.python import PythonEngine
@@ -35,7 +35,7 @@ class Model:
 
 
 def engine(place: Path) -> Engine:
-    return engine_for(find(place), 1)
+    return engine_for(find(place), EngineSettings(), 1)
 
 
 def onnx_place(folder: Path) -> Path:
@@ -324,7 +324,7 @@ def test_an_image_without_torch_says_which_to_use(
     monkeypatch.setitem(sys.modules, "torch", None)
     package = Package(ModelFormat.TORCHSCRIPT, tmp_path / "model.pt", tmp_path)
     with pytest.raises(CannotServe) as caught:
-        engine_for(package, 1).load()
+        engine_for(package, EngineSettings(), 1).load()
     assert caught.value.failure.reason is FailureReason.UNSUPPORTED
     assert "torch flavour" in caught.value.failure.message
 
