@@ -18,50 +18,9 @@ from modelfleet_runtime.packages.find import find
 from modelfleet_runtime.signature import Tensors
 from tests.unit.runtime.builders import PIXELS, linear_onnx, python_model, rows
 
-LINEAR = """
-import numpy as np
-import beside
-
-class Model:
-    inputs = {"x": ("FP32", [-1, 4])}
-    outputs = {"y": ("FP32", [-1, 2])}
-
-    def load(self, folder):
-        self.weights = np.array([[1, 2]] * 4, np.float32) * beside.ONE
-
-    def predict(self, inputs):
-        return inputs["x"] @ self.weights
-"""
-
 
 def engine(place: Path) -> Engine:
     return engine_for(find(place), EngineSettings(), 1)
-
-
-def onnx_place(folder: Path) -> Path:
-    linear_onnx(folder)
-    return folder
-
-
-def python_place(folder: Path) -> Path:
-    python_model(folder, LINEAR)
-    (folder / "beside.py").write_text("ONE = 1\n")
-    return folder
-
-
-@pytest.mark.parametrize("build", [onnx_place, python_place])
-def test_every_engine(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    made = engine(build(tmp_path))
-    signature = made.load()
-    assert [spec.describe() for spec in signature.inputs] == ["x FP32 [-1,4]"]
-    assert [spec.describe() for spec in signature.outputs] == ["y FP32 [-1,2]"]
-    assert signature.batched
-    assert made.warm_up(8) == signature
-    out = made.run(rows(1, 2, 3))["y"]
-    assert out.dtype == np.float32
-    np.testing.assert_array_equal(out, [[4, 8], [8, 16], [12, 24]])
-    made.close()
 
 
 def failure(place: Path, rows_: int = 4) -> tuple[FailureReason, str]:
