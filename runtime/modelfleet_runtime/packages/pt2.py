@@ -70,8 +70,8 @@ def contents(file: Path) -> Contents:
     if not found.programs and not found.compiled:
         raise CannotServe(
             FailureReason.MODEL_INVALID,
-            f"{file.name} is incomplete, or holds no program; save the model with torch.export.save, or compile it "
-            "with torch._inductor.aoti_compile_and_package",
+            f"{file.name} is incomplete, or holds no program; save the model with "
+            "torch.export.save, or compile it with torch._inductor.aoti_compile_and_package",
         )
     return found
 
