@@ -24,8 +24,10 @@ from modelfleet_contract import (
     FailureReason,
     ModelFormat,
     ModelSource,
+    Oversize,
     Precision,
     ServeDocument,
+    format_byte_size,
     format_duration,
     parse_duration,
 )
@@ -245,6 +247,10 @@ def _document_of_flags(
             "max_size": options.max_batch_size,
             "max_delay": options.max_delay,
             "queue_size": options.queue_size,
+            "queue_bytes": options.queue_bytes,
+            "preferred_sizes": options.preferred_sizes,
+            "oversize": options.oversize,
+            "padding": options.pad,
         }
         engine: dict[str, Any] = {
             "device": options.device,
@@ -279,6 +285,10 @@ _DOCUMENT_FLAGS = {
     "--max-batch-size": "max_batch_size",
     "--max-delay": "max_delay",
     "--queue-size": "queue_size",
+    "--queue-bytes": "queue_bytes",
+    "--preferred-sizes": "preferred_sizes",
+    "--oversize": "oversize",
+    "--pad": "pad",
     "--timeout": "timeout",
     "--device": "device",
     "--precision": "precision",
@@ -349,6 +359,30 @@ def _parser() -> argparse.ArgumentParser:
         help=f"most requests that wait; one more is answered 503; default {_DEFAULTS.queue_size}",
     )
     what.add_argument(
+        "--queue-bytes",
+        metavar="SIZE",
+        help="most bytes of tensors that wait, like 64Mi; "
+        f"default {format_byte_size(_DEFAULTS.queue_bytes)}",
+    )
+    what.add_argument(
+        "--preferred-sizes",
+        type=_sizes,
+        metavar="ROWS,...",
+        help="rows at which a batch goes without waiting for more, like 8,16",
+    )
+    what.add_argument(
+        "--oversize",
+        choices=[o.value for o in Oversize],
+        help="what becomes of a request with more rows than a batch may have; default Split",
+    )
+    what.add_argument(
+        "--pad",
+        type=_padding,
+        action="append",
+        metavar="INPUT[=VALUE]",
+        help="an input whose rows may be padded, so that different lengths share a batch",
+    )
+    what.add_argument(
         "--timeout",
         type=_duration,
         metavar="DURATION",
@@ -395,6 +429,21 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("path", metavar="PATH")
     inspect.add_argument("--format", choices=[f.value for f in ModelFormat], default="auto")
     return parser
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        return [int(size) for size in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("write numbers of rows, like 8,16") from error
+
+
+def _padding(text: str) -> dict[str, object]:
+    name, _, value = text.partition("=")
+    try:
+        return {"input": name, "value": int(value or 0)}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("write INPUT, or INPUT=VALUE with a number") from error
 
 
 def _duration(text: str) -> object:

@@ -85,7 +85,42 @@ _BATCHING = rules(
         "maxDelay has no effect while maxSize is 1 (no batching): raise maxSize, "
         "or leave maxDelay out.",
         ".maxDelay",
-    )
+    ),
+    rule(
+        "!self.queueBytes.matches('^0+[A-Za-z]*$')",
+        "no request would fit: write more than 0 bytes, like 64Mi.",
+        ".queueBytes",
+    ),
+    rule(
+        "!has(self.preferredSizes) || self.preferredSizes.all(size, size <= self.maxSize)",
+        "a batch never has more rows than maxSize: raise maxSize, or take the larger ones out of "
+        "preferredSizes.",
+        ".preferredSizes",
+    ),
+    rule(
+        "self.maxSize > 1 || !has(self.padding)",
+        "padding has no effect while maxSize is 1 (no batching): raise maxSize, or leave padding "
+        "out.",
+        ".padding",
+    ),
+    rule(
+        "!has(self.priorities) || self.priorities.default <= self.priorities.levels",
+        "there are fewer levels than the default one: raise levels, or lower default.",
+        ".priorities.default",
+    ),
+    rule(
+        "!has(self.priorities) || !has(self.priorities.queues) || "
+        "self.priorities.queues.all(one, one.level <= self.priorities.levels)",
+        "there are fewer levels than that: raise levels, or take the entry out of queues.",
+        ".priorities.queues",
+    ),
+    rule(
+        "!has(self.priorities) || !has(self.priorities.queues) || "
+        "self.priorities.queues.all(one, has(one.timeout) || one.onTimeout == 'Refuse')",
+        "onTimeout has no effect without a timeout: give the level a timeout, or leave onTimeout "
+        "out.",
+        ".priorities.queues",
+    ),
 )
 
 

@@ -59,7 +59,7 @@ class TorchEngine(ABC):
         self._outputs: list[str] = []
         self._streams: SimpleQueue[Any] = SimpleQueue()
         self._casts: dict[str, Any] = {}
-        """Inputs that are cast on the device, and to what."""
+        """Inputs that are cast on the device where they are floating-point, and to what."""
         self._edge: dict[Any, Any] = {}
         """Types of outputs that are cast on the device, and to what."""
 
@@ -151,7 +151,9 @@ class TorchEngine(ABC):
             array = np.ascontiguousarray(array)
             tensor = self._torch.from_numpy(array if array.flags.writeable else array.copy())
         cast = self._casts.get(name)
-        return tensor if cast is None else tensor.to(cast)
+        if cast is None or not tensor.is_floating_point():
+            return tensor
+        return tensor.to(cast)
 
     def _named(self, given: Any) -> Tensors:
         tensor = self._torch.Tensor

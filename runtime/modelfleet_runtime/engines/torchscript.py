@@ -32,13 +32,14 @@ class TorchScriptEngine(TorchEngine):
             # That TorchScript is deprecated is news for who packs the model, not for each pod.
             warnings.simplefilter("ignore")
             module = torch.jit.load(str(self._package.main), map_location=self._device).eval()
+        inside = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
         if self._settings.precision is not None:
-            module = module.to(getattr(torch, self._settings.precision.value))
+            inside = getattr(torch, self._settings.precision.value)
+            module = module.to(inside)
         self._module = module
         signature = _merge(_argument_names(module), self._package.signature)
-        floating = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
-        if floating is torch.bfloat16 or self._settings.precision is not None:
-            self._cast_floats(signature, floating)
+        if inside is torch.bfloat16 or self._settings.precision is not None:
+            self._casts = {spec.name: inside for spec in signature.inputs}
         return signature
 
     def _call(self, arguments: list[Any]) -> Any:
@@ -47,13 +48,6 @@ class TorchScriptEngine(TorchEngine):
     def close(self) -> None:
         self._module = None
         super().close()
-
-    def _cast_floats(self, signature: Signature, dtype: Any) -> None:
-        self._casts = {
-            spec.name: dtype
-            for spec in signature.inputs
-            if spec.dtype is None or spec.dtype.value.startswith("FP")
-        }
 
 
 def _merge(names: list[str], told: Signature | None) -> Signature:
