@@ -26,6 +26,7 @@ from modelfleet_contract.document import (
     ServeDocument,
 )
 from modelfleet_contract.duration import Duration, format_duration, parse_duration
+from modelfleet_contract.engine import Device, EngineSettings, Precision
 from modelfleet_contract.failure import Failure, FailureReason
 from modelfleet_contract.model import (
     DIGEST_PATTERN,
@@ -49,7 +50,9 @@ __all__ = [
     "URI_PATTERN",
     "Batching",
     "ByteSize",
+    "Device",
     "Duration",
+    "EngineSettings",
     "Failure",
     "FailureReason",
     "Level",
@@ -58,6 +61,7 @@ __all__ = [
     "OnTimeout",
     "Oversize",
     "Padding",
+    "Precision",
     "Priorities",
     "Scheme",
     "ServeDocument",

@@ -19,10 +19,13 @@ from modelfleet_contract import (
     DOCUMENT_ENV,
     HTTP_PORT,
     Batching,
+    Device,
+    EngineSettings,
     FailureReason,
     ModelFormat,
     ModelSource,
     Oversize,
+    Precision,
     ServeDocument,
     format_byte_size,
     format_duration,
@@ -40,8 +43,9 @@ _TIMEOUT = ServeDocument.model_fields["timeout"].default
 _SERVE = f"""\
 Load one model and answer over HTTP until SIGTERM.
 
-PATH is a file or a folder with an ONNX model (model.onnx), a TorchScript model (model.pt) or a
-Python class (model.py), or an http(s) address of one (an archive .tar, .tar.gz, .zip, or a file).
+PATH is a file or a folder with an ONNX model (model.onnx), a program of torch.export (model.pt2),
+a TorchScript model (model.pt) or a Python class (model.py), or an http(s) address of one (an
+archive .tar, .tar.gz, .zip, or a file).
 Without PATH, the document in the environment variable {DOCUMENT_ENV} says what to serve; that is
 how the modelfleet operator starts it, and the flags on what to serve are then not allowed.
 
@@ -141,6 +145,11 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
         fetch(document.model, location)
 
+    from modelfleet_runtime import cpus
+
+    threads = settings.threads or cpus.usable_cpus()
+    os.environ |= {k: v for k, v in cpus.thread_variables(threads).items() if k not in os.environ}
+
     import uvloop
 
     from modelfleet_runtime.lifecycle import serve
@@ -175,7 +184,7 @@ def _inspect(options: argparse.Namespace, settings: Settings) -> None:
         else:
             print(f"{fmt}: no, {verdict.why}")
     package = find(place, ModelFormat(options.format))
-    engine = engine_for(package, cpus.usable_cpus())
+    engine = engine_for(package, EngineSettings(), cpus.usable_cpus())
     engine.load()
     signature = engine.warm_up(_DEFAULTS.max_size)
     print(f"served as {package.format}, " + (
@@ -243,6 +252,12 @@ def _document_of_flags(
             "oversize": options.oversize,
             "padding": options.pad,
         }
+        engine: dict[str, Any] = {
+            "device": options.device,
+            "precision": options.precision,
+            "compile": options.compile,
+            "workers": options.workers,
+        }
         source: dict[str, Any] = {
             "uri": uri,
             "digest": options.digest,
@@ -253,6 +268,7 @@ def _document_of_flags(
             "name": options.name or name or "model",
             "model": ModelSource(**_given(source)),
             "batching": Batching(**_given(batching)),
+            "engine": EngineSettings(**_given(engine)),
             "timeout": options.timeout,
         }
         return ServeDocument(**_given(document)), location
@@ -274,6 +290,10 @@ _DOCUMENT_FLAGS = {
     "--oversize": "oversize",
     "--pad": "pad",
     "--timeout": "timeout",
+    "--device": "device",
+    "--precision": "precision",
+    "--compile": "compile",
+    "--workers": "workers",
 }
 
 
@@ -367,6 +387,28 @@ def _parser() -> argparse.ArgumentParser:
         type=_duration,
         metavar="DURATION",
         help=f"how long a request may take, from its arrival; default {format_duration(_TIMEOUT)}",
+    )
+    what.add_argument(
+        "--device",
+        choices=[device.value for device in Device],
+        help="what computes; default auto: CUDA where there is a GPU",
+    )
+    what.add_argument(
+        "--precision",
+        choices=[precision.value for precision in Precision],
+        help="of weights and arithmetic (TorchScript, torch.export); default: as the model is",
+    )
+    what.add_argument(
+        "--compile",
+        action="store_true",
+        default=None,
+        help="compile the model with torch.compile while it is loaded (torch.export)",
+    )
+    what.add_argument(
+        "--workers",
+        type=int,
+        metavar="PROCESSES",
+        help="processes that run the model, each with a copy of it; default 1: the server's own",
     )
     how = serve.add_argument_group("how to run (each also as MODELFLEET_HOST, _PORT, ...)")
     how.add_argument("--host", help="address to listen on; default 0.0.0.0")

@@ -98,7 +98,7 @@ class EngineBroken(Refusal):
 
 
 class EngineDead(EngineBroken):
-    """Nothing will ever run again in this process (a CUDA context that died)."""
+    """The device's context is lost, or all processes of the model are gone for good."""
 
 
 class NotReady(Refusal):

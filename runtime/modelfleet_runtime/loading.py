@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from modelfleet_contract import FailureReason, ServeDocument
+from modelfleet_contract import Batching, FailureReason, ServeDocument
 from modelfleet_runtime import cpus
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
@@ -48,7 +48,7 @@ async def load(
         batcher = Batcher(
             engine.run,
             signature,
-            document.batching,
+            _within(document.batching, signature),
             metrics,
             worker,
             asyncio.get_running_loop(),
@@ -70,6 +70,16 @@ async def load(
     return served, engine
 
 
+def _within(batching: Batching, signature: Signature) -> Batching:
+    """The settings, with no larger batches than the model itself takes."""
+    most = signature.most_rows
+    if most is None or most >= batching.max_size:
+        return batching
+    log.warning("batches have at most %d rows: the model takes no more", most)
+    preferred = [size for size in batching.preferred_sizes if size <= most]
+    return batching.model_copy(update={"max_size": most, "preferred_sizes": preferred})
+
+
 def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine, Signature, str]:
     began = time.monotonic()
     try:
@@ -77,9 +87,9 @@ def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine
         if document.model.digest is not None and not document.model.fetched:
             digest.verify(location, document.model.digest, document.model.uri)
         package = find(location, document.model.format)
-        engine = engine_for(package, threads)
-        engine.load()
-        signature = engine.warm_up(document.batching.max_size)
+        engine = engine_for(package, document.engine, threads)
+        batching = _within(document.batching, engine.load())
+        signature = engine.warm_up(batching.max_size)
     except CannotServe:
         raise
     except MemoryError as error:

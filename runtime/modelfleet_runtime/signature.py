@@ -77,6 +77,9 @@ class TensorSpec:
     """None where the package does not say (TorchScript): anything is taken."""
     shape: tuple[int, ...] | None = None
     """All dimensions, the rows' too; -1 is free. None where the package does not say."""
+    dims: tuple[str | None, ...] | None = None
+    """The model's own names of its free dimensions, None for a fixed one: dimensions with one name
+    are equal. None where the package does not say."""
 
     def describe(self) -> str:
         dtype = self.dtype.value if self.dtype else "any"
@@ -94,6 +97,8 @@ class Signature:
     batched: bool = False
     """Whether the first dimension of every input and output counts rows, so that requests may
     share a run. Otherwise the model is run for one request at a time."""
+    most_rows: int | None = None
+    """The most rows that the model takes in one run; None for no limit of its own."""
     _by_name: dict[str, TensorSpec] = field(init=False, repr=False, compare=False)
     _one_shape: bool = field(init=False, repr=False, compare=False)
     _only: tuple[str, np.dtype[np.generic], tuple[int, ...]] | None = field(

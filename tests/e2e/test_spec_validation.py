@@ -46,6 +46,10 @@ def runtime(**fields: Any) -> dict[str, Any]:
     return {"spec": {"runtime": fields}}
 
 
+def engine(of: str, **fields: Any) -> dict[str, Any]:
+    return {"spec": {"model": {"format": of}, "runtime": {"engine": fields}}}
+
+
 def env(**fields: Any) -> dict[str, Any]:
     return runtime(env=[{"name": "A", **fields}])
 
@@ -142,6 +146,15 @@ REFUSED = [
         "a delay without batching",
         runtime(batching={"maxSize": 1, "maxDelay": "5ms"}),
         "maxDelay has no effect while maxSize is 1",
+    ),
+    Case("half precision for ONNX", engine("onnx", precision="float16"), "precision has no effect"),
+    Case("compiled TorchScript", engine("torchscript", compile=True), "compile has no effect"),
+    Case("a device for a class", engine("python", device="cpu"), "device has no effect"),
+    Case("no workers", engine("python", workers=0), "greater than or equal to 1"),
+    Case(
+        "an accelerator that stands idle",
+        {"spec": {"accelerator": {"count": 1}, "runtime": {"engine": {"device": "cpu"}}}},
+        "the accelerator would stand idle",
     ),
     Case(
         "a preferred size above the largest",
@@ -325,6 +338,8 @@ REFUSED = [
 ]
 
 ACCEPTED = [
+    Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),
+    Case("settings for a format to be found", engine("auto", precision="float16", compile=True)),
     Case("the least", {}),
     Case("the root of a claim", model(uri="pvc://models")),
     Case("a path with dots in its names", model(uri="pvc://models/v..1/...x")),

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from modelfleet_contract import Batching, Duration, ModelSource, Shared
+from modelfleet_contract import Batching, Duration, EngineSettings, ModelSource, Shared
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
 from modelfleet_operator.api.rules import (
     NODE_LABEL_PATTERN,
@@ -143,6 +143,9 @@ class Runtime(Shared):
 
     batching: Annotated[Batching, Field(json_schema_extra=_BATCHING)] = Batching()
     """How requests are gathered into batches."""
+
+    engine: EngineSettings = EngineSettings()
+    """How the model is loaded and run."""
 
     timeout: Duration = Field(
         default=timedelta(seconds=30),
@@ -308,6 +311,30 @@ class Spec(Shared):
                 "accelerator already asks for that resource: take it out of resources.requests "
                 "and resources.limits, and give the number in accelerator.count.",
                 ".resources",
+            ),
+            # With format auto, the runtime says it when it has seen the package.
+            rule(
+                "!(self.model.format in ['onnx', 'python']) || !has(self.runtime.engine.precision)",
+                "precision has no effect on this model's format: convert the model itself, or "
+                "leave precision out.",
+                ".runtime.engine.precision",
+            ),
+            rule(
+                "!(self.model.format in ['onnx', 'python', 'torchscript']) || "
+                "!self.runtime.engine.compile",
+                "compile has no effect on this model's format: export the model with torch.export "
+                "(format pt2), or leave compile out.",
+                ".runtime.engine.compile",
+            ),
+            rule(
+                "self.model.format != 'python' || self.runtime.engine.device == 'auto'",
+                "device has no effect on a Python class, which chooses its own: leave it out.",
+                ".runtime.engine.device",
+            ),
+            rule(
+                "self.runtime.engine.device != 'cpu' || !has(self.accelerator)",
+                "the accelerator would stand idle while device is cpu: leave one of them out.",
+                ".runtime.engine.device",
             ),
         )
     )
