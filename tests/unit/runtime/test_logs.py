@@ -50,9 +50,7 @@ def record(name: str = "modelfleet.x", line: int = 1, text: str = "text") -> log
     return logging.LogRecord(name, logging.WARNING, "file.py", line, text, (), None)
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 3), st.sampled_from("ab")), max_size=200), st.integers(1, 5)
-)
+@given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from("ab")), max_size=200), st.integers(1, 5))
 def test_of_each_kind_so_many_pass_in_a_window_and_none_is_forgotten(
     steps: list[tuple[float, str]], most: int
 ) -> None:

@@ -87,9 +87,7 @@ def spans(receiver: Receiver) -> tuple[dict[str, str], list[Any]]:
 
 
 def attributes(span: Any) -> dict[str, Any]:
-    return {
-        a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes
-    }
+    return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes}
 
 
 def test_a_request_is_exported_with_its_queue_its_engine_and_the_run_it_shared(
@@ -283,9 +281,7 @@ def test_an_exporter_that_is_not_there_is_named(env: dict[str, str], words: str)
         (f"00-{TRACE}-{PARENT}-01\n".encode(), None),
     ],
 )
-def test_a_trace_id_is_taken_from_a_sound_traceparent_only(
-    given_: bytes, id_: str | None
-) -> None:
+def test_a_trace_id_is_taken_from_a_sound_traceparent_only(given_: bytes, id_: str | None) -> None:
     assert tracing.trace_id({b"traceparent": given_}) == id_
 
 
