@@ -14,6 +14,7 @@ from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine, engine_for
 from modelfleet_runtime.errors import CannotServe, one_line
+from modelfleet_runtime.gpus import gpus
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.packages.find import existing, find
 from modelfleet_runtime.signature import Signature
@@ -43,6 +44,7 @@ async def load(
     engine, signature, platform = await worker.call(
         lambda: _load(document, location, threads or cpus.usable_cpus())
     )
+    metrics.devices(await worker.call(gpus))
     worker.grow(engine.slots)
     try:
         batcher = Batcher(
