@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import bentoml
-import numpy as np
 from common import MAX_BATCH, Model, from_json
 
 
-@bentoml.service(workers=1, traffic={"timeout": 60, "max_concurrency": 1024},
-                 metrics={"enabled": False}, logging={"access": {"enabled": False}})
+@bentoml.service(
+    workers=1,
+    traffic={"timeout": 60, "max_concurrency": 1024},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
 class Bench:
     def __init__(self):
         self.model = Model()
