@@ -1,10 +1,10 @@
 """Three things that need no peer: twice the capacity, the start, and the memory.
 
 Overload: the encoder, with a deadline on each request. The capacity is what wrk reaches with 64
-connections; then an open loop sends twice as many, each when it is due and on a free connection, for a
-minute. Counted are the answers in time (goodput), their p99 from the moment at which they were due, and
-how soon the others are refused. The encoder, because a generator in Python is honest at a few hundred
-requests a second.
+connections; then an open loop sends twice as many, each when it is due and on a free connection,
+for a minute. Counted are the answers in time (goodput), their p99 from the moment at which they
+were due, and how soon the others are refused. The encoder, because a generator in Python is honest
+at a few hundred requests a second.
 """
 
 import asyncio
