@@ -27,5 +27,6 @@ MODELFLEET = Peer(
         "binary": lambda bench: wire.oip_binary(f"/v2/models/{bench.name}/infer", bench.requests),
         "json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", bench.requests),
     },
-    "the defaults: maxSize 32, no delay (and padding for the encoder)",
+    source="modelfleet",
+    settings="the defaults: maxSize 32, no delay (and padding for the encoder)",
 )

@@ -22,6 +22,7 @@ class Bench(MLModel):
         requests = [{name: a[n : n + 1] for name, a in arrays.items()} for n in range(rows)]
         outputs = np.concatenate(self.model.run(requests))
         return InferenceResponse(
-            id=payload.id, model_name=self.name,
+            id=payload.id,
+            model_name=self.name,
             outputs=[NumpyCodec.encode_output("y", outputs)],
         )

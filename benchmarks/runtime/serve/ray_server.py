@@ -22,8 +22,12 @@ class Bench:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="error",
-             object_store_memory=100 * 1024 * 1024)
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        logging_level="error",
+        object_store_memory=100 * 1024 * 1024,
+    )
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
     serve.run(Bench.bind(), name="bench")
     while True:
