@@ -2,11 +2,13 @@
 
 import contextvars
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from modelfleet_runtime import tracing
 from modelfleet_runtime.errors import CannotServe
 from modelfleet_runtime.tracing import Tracing
+from tests.unit.runtime.builders import python_model
+from tests.unit.runtime.processes import DIGITS, client, runtime
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -294,3 +298,69 @@ def test_the_id_in_the_logs_is_the_one_that_opentelemetry_reads(given_: bytes) -
     said = tracing.trace_id({b"traceparent": given_})
     if said is not None:
         assert f"{seen.trace_id:032x}" == said
+
+
+MODEL = """
+from opentelemetry import trace
+
+class Model:
+    inputs = {"x": ("FP32", [-1, 1])}
+    outputs = {"y": ("FP32", [-1, 1])}
+
+    def preprocess(self, item):
+        with trace.get_tracer("mine").start_as_current_span("looked up"):
+            return {"x": [[item]]}
+
+    def predict(self, batch):
+        with trace.get_tracer("mine").start_as_current_span("thought"):
+            return {"y": batch["x"]}
+
+    def postprocess(self, outputs):
+        ids = trace.get_current_span().get_span_context()
+        return f"{ids.trace_id:032x}"
+"""
+
+
+def test_a_server_that_exports_has_sent_everything_when_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = python_model(tmp_path / "model", MODEL)
+    with collector(monkeypatch) as receiver:
+        with (
+            runtime(tmp_path, str(place), "--name", "digits", "--access-log") as server,
+            client(server.ready().url) as http,
+        ):
+            headers = {name.decode(): value.decode() for name, value in HEADERS.items()}
+            answer = http.post("/predict", json={"inputs": 1}, headers=headers)
+            assert answer.json()["outputs"] == TRACE
+            assert re.search(rf'"trace_id": "{TRACE}"', server.heard("POST /predict 200").string)
+            server.signal()
+            assert server.end() == 0
+        # The warm-up's own spans of the model come with them, in one message or several.
+        found: list[Any] = []
+        while not {"looked up", "thought", "run", "queue", "engine", "POST /predict"} <= {
+            span.name for span in found
+        }:
+            about, some = spans(receiver)
+            assert about["service.name"] == "digits"
+            found += some
+    ours = {span.name: span for span in found if span.trace_id.hex() == TRACE}
+    assert ours["looked up"].parent_span_id == ours["POST /predict"].span_id
+    assert ours["run"].parent_span_id == ours["POST /predict"].span_id
+    assert ours["thought"].parent_span_id == ours["run"].span_id
+
+
+def test_a_server_that_does_not_export_still_hands_the_trace_on(tmp_path: Path) -> None:
+    place = python_model(tmp_path / "model", MODEL)
+    with runtime(tmp_path, str(place)) as server, client(server.ready().url) as http:
+        headers = {name.decode(): value.decode() for name, value in HEADERS.items()}
+        for _ in range(2):
+            answer = http.post("/predict", json={"inputs": 1}, headers=headers)
+            assert answer.json()["outputs"] == TRACE
+        assert http.post("/predict", json={"inputs": 1}).json()["outputs"] == "0" * 32
+
+
+def test_a_server_that_cannot_export_so_says_it_and_does_not_start(tmp_path: Path) -> None:
+    with runtime(tmp_path, str(DIGITS), OTEL_TRACES_EXPORTER="zipkin") as server:
+        assert server.end() == 10
+        assert "OTEL_TRACES_EXPORTER is 'zipkin'" in server.failure.message
