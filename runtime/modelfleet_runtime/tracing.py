@@ -4,7 +4,7 @@
 in the log lines about the request, and the model's `preprocess` and `postprocess` run inside that
 trace, so that what they call with OpenTelemetry's own means belongs to it.
 
-With an exporter (OTEL_EXPORTER_OTLP_ENDPOINT, see docs/tracing.md) there are spans as well:
+With an exporter (OTEL_EXPORTER_OTLP_ENDPOINT, see docs/runtime.md) there are spans as well:
 
     POST /predict      kind server, from the request's arrival to its answer
       queue            until its first batch began

@@ -33,7 +33,7 @@ def parse(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if "depth limit" in str(error):
             raise BadInput(
-                f"the JSON is nested {JSON_DEPTH} deep or more", Limit.JSON_DEPTH
+                f"the JSON is nested more than {JSON_DEPTH} deep", Limit.JSON_DEPTH
             ) from error
         raise BadInput(f"the body is not valid JSON: {error}") from error
 
