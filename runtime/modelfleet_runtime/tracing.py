@@ -42,6 +42,8 @@ _PARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 """Of version 00; a later one may have more behind a hyphen."""
+_LONGEST = 512
+"""Bytes of a `traceparent` that OpenTelemetry still reads."""
 
 Headers = Mapping[bytes, bytes]
 Run = Callable[[Any], Any]
@@ -50,7 +52,7 @@ Run = Callable[[Any], Any]
 def trace_id(headers: Headers) -> str | None:
     """The id of the trace that `traceparent` names; None without one, or where it is damaged."""
     given = headers.get(TRACEPARENT)
-    if given is None:
+    if given is None or len(given) > _LONGEST:
         return None
     match = _PARENT.match(given)
     if match is None:

@@ -3,6 +3,8 @@
 import contextvars
 import queue
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -276,6 +278,7 @@ def test_an_exporter_that_is_not_there_is_named(env: dict[str, str], words: str)
     [
         (HEADERS[b"traceparent"], TRACE),
         (f"01-{TRACE}-{PARENT}-01-more".encode(), TRACE),
+        (f"01-{TRACE}-{PARENT}-01-{'a' * 500}".encode(), None),
         (b"", None),
         (f"00-{TRACE}-{PARENT}-01-more".encode(), None),
         (f"ff-{TRACE}-{PARENT}-01".encode(), None),
@@ -289,6 +292,7 @@ def test_a_trace_id_is_taken_from_a_sound_traceparent_only(given_: bytes, id_: s
     assert tracing.trace_id({b"traceparent": given_}) == id_
 
 
+@settings(deadline=None)  # the first call imports
 @given(st.binary(max_size=80) | st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
        .map(str.encode))  # fmt: skip
 def test_the_id_in_the_logs_is_the_one_that_opentelemetry_reads(given_: bytes) -> None:
@@ -364,3 +368,12 @@ def test_a_server_that_cannot_export_so_says_it_and_does_not_start(tmp_path: Pat
     with runtime(tmp_path, str(DIGITS), OTEL_TRACES_EXPORTER="zipkin") as server:
         assert server.end() == 10
         assert "OTEL_TRACES_EXPORTER is 'zipkin'" in server.failure.message
+
+
+def test_a_server_that_does_not_trace_does_not_import_what_traces() -> None:
+    code = (
+        "import sys, modelfleet_runtime.lifecycle, modelfleet_runtime.engines.python\n"
+        "print([n for n in sys.modules if n.partition('.')[0] in ('opentelemetry', 'pynvml')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
