@@ -43,7 +43,7 @@ _LARGE = 64 * 1024
 class Inference:
     __slots__ = (
         "_arrived", "_deliver", "_entry", "_finish", "_service", "_task", "deadline", "ended",
-        "headers", "method", "request_id", "route", "share", "span",
+        "headers", "last", "method", "request_id", "route", "share", "span",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,8 @@ class Inference:
                 None if route.endpoint is None else route.path,
                 self.request_id,
             )
+        self.last = False
+        """Whether nothing more can be read on its connection."""
         self.ended = False
         """Whether `deliver` was called."""
         service.life.in_flight += 1
@@ -91,8 +93,9 @@ class Inference:
             service.life.model()
             if incoming.TIMEOUT_HEADER in self.headers:
                 self.deadline = incoming.deadline(self.headers, self._arrived, service.timeout)
-            incoming.check_length(self.headers, service.limits)
+            incoming.check_framing(self.headers, service.limits)
         except Refusal as refusal:
+            self.last = incoming.ends_its_connection(self.headers)
             self.refuse(refusal)
 
     def body(self, body: bytes) -> None:
