@@ -9,6 +9,8 @@ from modelfleet_contract.base import Shared
 from modelfleet_contract.batching import Batching
 from modelfleet_contract.document import (
     DOCUMENT_ENV,
+    GRPC_PORT,
+    GRPC_PORT_NAME,
     HTTP_PORT,
     HTTP_PORT_NAME,
     LIVE_PATH,
@@ -32,6 +34,8 @@ __all__ = [
     "DIGEST_PATTERN",
     "DOCUMENT_ENV",
     "FETCHED_SCHEMES",
+    "GRPC_PORT",
+    "GRPC_PORT_NAME",
     "HTTP_PORT",
     "HTTP_PORT_NAME",
     "LIVE_PATH",

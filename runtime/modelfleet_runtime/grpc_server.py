@@ -1,0 +1,69 @@
+"""The gRPC port: opened beside the HTTP port, drained and closed with it."""
+
+import asyncio
+import logging
+import socket
+
+from modelfleet_contract import Batching
+from modelfleet_runtime.grpc.methods import Methods
+from modelfleet_runtime.grpc.rpc import Handler, Rpc
+from modelfleet_runtime.http2 import frames
+from modelfleet_runtime.http2.connection import Connection, Opened
+from modelfleet_runtime.http2.heads import Head
+from modelfleet_runtime.service import Service
+
+log = logging.getLogger("modelfleet.grpc")
+
+CONTENT_TYPE = b"application/grpc"
+_SHORTEST_LOOK = 0.02
+_NOT_POST = frames.literal(b":status", b"405")
+_NOT_GRPC = frames.literal(b":status", b"415")
+
+
+class GrpcServer:
+    """Make it inside the running loop."""
+
+    def __init__(self, service: Service, batching: Batching) -> None:
+        self._service = service
+        self._methods = Methods(service, batching)
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        bodies = self._service.bodies
+        self._server = await loop.create_server(
+            lambda: Connection(self._open, bodies, self._connections, loop), sock=sock
+        )
+
+    def changed(self) -> None:
+        """The server became ready, or was told to stop."""
+        self._methods.health.changed()
+        if self._service.life.draining:
+            for connection in list(self._connections):
+                connection.drain()
+
+    async def stop(self, patience: float) -> None:
+        """Take no more calls; those that are open have `patience` seconds."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+        until = asyncio.get_running_loop().time() + patience
+        while self._connections and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(_SHORTEST_LOOK)
+        for connection in list(self._connections):
+            connection.abort()
+
+    def _open(self, head: Head) -> Opened | bytes:
+        if head.method != b"POST":
+            return _NOT_POST
+        headers = head.headers
+        if not headers.get(b"content-type", b"").startswith(CONTENT_TYPE):
+            return _NOT_GRPC
+        bounds, start = self._methods.find(head.path)
+
+        def handler(rpc: Rpc) -> Handler:
+            return start(headers, rpc)
+
+        return Opened(bounds, handler)

@@ -1,0 +1,52 @@
+"""What ModelConfig says of a model: Triton's words for what is true here."""
+
+from datetime import timedelta
+from typing import Final
+
+from modelfleet_contract import Batching
+from modelfleet_runtime.batching.served import Served
+from modelfleet_runtime.protocols.grpc.messages import inference_pb2 as pb
+from modelfleet_runtime.signature import DType, TensorSpec
+
+_BACKENDS: Final = {"onnx": "onnxruntime", "torchscript": "pytorch", "python": "python"}
+
+
+def model_config(served: Served, batching: Batching, timeout: float) -> pb.ModelConfig:
+    """`timeout` of a request, in seconds. What a package does not declare is TYPE_INVALID and
+    [-1]; the rows' dimension is left out where `max_batch_size` is above 0."""
+    signature = served.signature
+    batched = signature.batched
+    config = pb.ModelConfig(
+        name=served.name,
+        platform=served.platform,
+        backend=_BACKENDS.get(served.platform, served.platform),
+        max_batch_size=batching.max_size if batched else 0,
+    )
+    if served.version.isdigit() and len(served.version) < 19:
+        config.version_policy.specific.versions.append(int(served.version))
+    for spec in signature.inputs:
+        config.input.add(name=spec.name, data_type=_type(spec), dims=_dims(spec, batched))
+    for spec in signature.outputs:
+        config.output.add(name=spec.name, data_type=_type(spec), dims=_dims(spec, batched))
+    if batched and batching.max_size > 1:
+        dynamic = config.dynamic_batching
+        dynamic.preserve_ordering = False
+        dynamic.max_queue_delay_microseconds = batching.max_delay // timedelta(microseconds=1)
+        policy = dynamic.default_queue_policy
+        policy.max_queue_size = batching.queue_size
+        policy.default_timeout_microseconds = round(timeout * 1e6)
+        policy.allow_timeout_override = True
+    return config
+
+
+def _type(spec: TensorSpec) -> pb.DataType:
+    if spec.dtype is None:
+        return pb.TYPE_INVALID
+    name = "STRING" if spec.dtype is DType.BYTES else spec.dtype.value
+    return pb.DataType.Value(f"TYPE_{name}")
+
+
+def _dims(spec: TensorSpec, batched: bool) -> list[int]:
+    if spec.shape is None:
+        return [-1]
+    return list(spec.shape[1:] if batched else spec.shape)
