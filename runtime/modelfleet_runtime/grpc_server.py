@@ -1,6 +1,7 @@
 """The gRPC port: opened beside the HTTP port, drained and closed with it."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 
@@ -15,7 +16,6 @@ from modelfleet_runtime.service import Service
 log = logging.getLogger("modelfleet.grpc")
 
 CONTENT_TYPE = b"application/grpc"
-_SHORTEST_LOOK = 0.02
 _NOT_POST = frames.literal(b":status", b"405")
 _NOT_GRPC = frames.literal(b":status", b"415")
 
@@ -49,9 +49,10 @@ class GrpcServer:
             self._server.close()
         for connection in list(self._connections):
             connection.close()
-        until = asyncio.get_running_loop().time() + patience
-        while self._connections and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(_SHORTEST_LOOK)
+        gone = [connection.gone.wait() for connection in self._connections]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await asyncio.gather(*gone)
         for connection in list(self._connections):
             connection.abort()
 

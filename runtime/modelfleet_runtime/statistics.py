@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol's statistics say of a model: counts and times since the start."""
+"""What the Open Inference Protocol's statistics say of a model, since the start."""
 
 import time
 from dataclasses import dataclass

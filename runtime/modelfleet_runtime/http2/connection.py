@@ -71,6 +71,8 @@ class Connection(asyncio.Protocol):
         self.window = frames.FIRST_WINDOW
         self.peer_frame = frames.LEAST_FRAME
         self.write_paused = False
+        self.gone = asyncio.Event()
+        """Set when the connection is lost."""
         self.draining = False
         self._stopping = False
         """No more calls are taken."""
@@ -121,6 +123,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         self._all.discard(self)
+        self.gone.set()
         if self._timer is not None:
             self._timer.cancel()
         streams = list(self._streams.values())

@@ -53,8 +53,8 @@ class Carrier(Protocol):
 class Stream:
     __slots__ = (
         "_bounds", "_buffer", "_carrier", "_got", "_granted", "_head_sent", "_out", "_reading",
-        "_share", "_trailers", "ended", "expected", "handler", "head", "id", "remote_closed", "unsent",
-        "window",
+        "_share", "_trailers", "ended", "expected", "handler", "head", "id", "remote_closed",
+        "unsent", "window",
     )  # fmt: skip
 
     def __init__(

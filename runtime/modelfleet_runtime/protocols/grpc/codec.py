@@ -116,7 +116,7 @@ def _input(
             f"{where} has {len(found)} values; its shape {list(shape)} holds {math.prod(shape)}"
         )
     if dtype is DType.BYTES:
-        array = np.empty(len(found), dtype=object)
+        array: Array = np.empty(len(found), dtype=object)
         array[:] = found
     else:
         array = values.to_array(found, dtype, where)

@@ -39,11 +39,12 @@ def model_config(served: Served, batching: Batching, timeout: float) -> pb.Model
     return config
 
 
-def _type(spec: TensorSpec) -> pb.DataType:
+def _type(spec: TensorSpec) -> "pb.DataType | int":
     if spec.dtype is None:
         return pb.TYPE_INVALID
     name = "STRING" if spec.dtype is DType.BYTES else spec.dtype.value
-    return pb.DataType.Value(f"TYPE_{name}")
+    value: int = pb.DataType.Value(f"TYPE_{name}")
+    return value
 
 
 def _dims(spec: TensorSpec, batched: bool) -> list[int]:
