@@ -13,7 +13,7 @@ RUN := $(VENV)/python
 export PYTHONUNBUFFERED := 1
 export FLAVOR
 
-.PHONY: help demo demo-down test test-unit test-e2e check fix generate images cluster-up cluster-down \
+.PHONY: help demo demo-down test test-unit test-torch test-e2e check fix generate images cluster-up cluster-down \
         kubeconfig prepare bench-overhead clean
 
 help: ## This list
@@ -35,7 +35,11 @@ test: .venv/.synced ## Every test: test-unit, then test-e2e on a real cluster
 	@$(MAKE) --no-print-directory test-e2e
 
 test-unit: .venv/.synced ## The tests that need no cluster (a minute)
-	@$(RUN) -m pytest tests/unit $(PYTEST)
+	@$(RUN) -m pytest tests/unit -m "not torch" $(PYTEST)
+
+test-torch: .venv/.synced ## The unit tests that need torch, in an environment of their own (5 GB)
+	@UV_PROJECT_ENVIRONMENT=.venv-torch $(PYTHON) dev/bootstrap.py runtime-torch
+	@.venv-torch/bin/python -m pytest tests/unit -m "torch" $(PYTEST)
 
 test-e2e: .venv/.synced ## The tests on a real cluster, which they start and end themselves
 	@$(if $(filter torch,$(FLAVOR)),$(PYTHON) dev/bootstrap.py runtime-torch,true)

@@ -1,4 +1,5 @@
-"""Makes `.venv` what pyproject.toml and uv.lock say, with nothing installed beforehand but Python.
+"""Makes `.venv` (or `$UV_PROJECT_ENVIRONMENT`) what pyproject.toml and uv.lock say, with nothing
+installed beforehand but Python.
 
 `python3 dev/bootstrap.py [EXTRA ...]` finds uv, or installs it into a folder of its own below
 `$XDG_CACHE_HOME/modelfleet`, and lets it do the rest. Standard library only, and any Python 3, so
@@ -97,11 +98,12 @@ def main():
     command = [find_uv(), "sync", "--frozen", "--python", sys.executable]
     for extra in extras:
         command += ["--extra", extra]
-    say("installing the Python packages of uv.lock into .venv (a minute the first time)")
+    venv = os.environ.get("UV_PROJECT_ENVIRONMENT") or ".venv"
+    say("installing the Python packages of uv.lock into " + venv + " (a minute the first time)")
     done = subprocess.call([*command, "-q"], cwd=ROOT)
     if done != 0:
         fail("uv could not install the Python packages (see above); is there a network?")
-    stamp = os.path.join(ROOT, ".venv", ".synced")
+    stamp = os.path.join(ROOT, venv, ".synced")
     with open(stamp, "w") as file:
         file.write(" ".join(extras) + "\n")
     return 0

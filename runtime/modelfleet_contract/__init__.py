@@ -6,7 +6,15 @@ this package, and it imports nothing but pydantic.
 """
 
 from modelfleet_contract.base import Shared
-from modelfleet_contract.batching import Batching
+from modelfleet_contract.batching import (
+    Batching,
+    Level,
+    OnTimeout,
+    Oversize,
+    Padding,
+    Priorities,
+)
+from modelfleet_contract.bytesize import ByteSize, format_byte_size, parse_byte_size
 from modelfleet_contract.document import (
     DOCUMENT_ENV,
     GRPC_PORT,
@@ -20,6 +28,7 @@ from modelfleet_contract.document import (
     ServeDocument,
 )
 from modelfleet_contract.duration import Duration, format_duration, parse_duration
+from modelfleet_contract.engine import Device, EngineSettings, Precision
 from modelfleet_contract.failure import Failure, FailureReason
 from modelfleet_contract.model import (
     DIGEST_PATTERN,
@@ -44,14 +53,25 @@ __all__ = [
     "READY_PATH",
     "URI_PATTERN",
     "Batching",
+    "ByteSize",
+    "Device",
     "Duration",
+    "EngineSettings",
     "Failure",
     "FailureReason",
+    "Level",
     "ModelFormat",
     "ModelSource",
+    "OnTimeout",
+    "Oversize",
+    "Padding",
+    "Precision",
+    "Priorities",
     "Scheme",
     "ServeDocument",
     "Shared",
+    "format_byte_size",
     "format_duration",
+    "parse_byte_size",
     "parse_duration",
 ]

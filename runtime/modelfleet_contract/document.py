@@ -14,6 +14,7 @@ from pydantic import Field
 from modelfleet_contract.base import Shared
 from modelfleet_contract.batching import Batching
 from modelfleet_contract.duration import Duration
+from modelfleet_contract.engine import EngineSettings
 from modelfleet_contract.model import ModelSource, Scheme
 
 DOCUMENT_ENV: Final = "MODELFLEET_SERVE"
@@ -48,6 +49,9 @@ class ServeDocument(Shared):
 
     batching: Batching = Batching()
     """How requests are gathered."""
+
+    engine: EngineSettings = EngineSettings()
+    """How the model is loaded and run."""
 
     timeout: Duration = Field(default=timedelta(seconds=30), validate_default=True)
     """How long one request may take from its arrival to its answer. Default 30s."""

@@ -21,6 +21,9 @@ class ModelFormat(StrEnum):
     """An ONNX file, or a folder that holds one `model.onnx`."""
     TORCHSCRIPT = "torchscript"
     """A TorchScript file (`.pt`, `.ts`), or a folder that holds one `model.pt`."""
+    PT2 = "pt2"
+    """A program of torch.export or a package of AOTInductor (`.pt2`), or a folder that holds one
+    `model.pt2`."""
     PYTHON = "python"
     """A folder with a `model.py` that defines one class with `predict`."""
 

@@ -20,10 +20,15 @@ from modelfleet_contract import (
     GRPC_PORT,
     HTTP_PORT,
     Batching,
+    Device,
+    EngineSettings,
     FailureReason,
     ModelFormat,
     ModelSource,
+    Oversize,
+    Precision,
     ServeDocument,
+    format_byte_size,
     format_duration,
     parse_duration,
 )
@@ -39,8 +44,9 @@ _TIMEOUT = ServeDocument.model_fields["timeout"].default
 _SERVE = f"""\
 Load one model and answer over HTTP until SIGTERM.
 
-PATH is a file or a folder with an ONNX model (model.onnx), a TorchScript model (model.pt) or a
-Python class (model.py), or an http(s) address of one (an archive .tar, .tar.gz, .zip, or a file).
+PATH is a file or a folder with an ONNX model (model.onnx), a program of torch.export (model.pt2),
+a TorchScript model (model.pt) or a Python class (model.py), or an http(s) address of one (an
+archive .tar, .tar.gz, .zip, or a file).
 Without PATH, the document in the environment variable {DOCUMENT_ENV} says what to serve; that is
 how the modelfleet operator starts it, and the flags on what to serve are then not allowed.
 
@@ -141,6 +147,11 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
         fetch(document.model, location)
 
+    from modelfleet_runtime import cpus
+
+    threads = settings.threads or cpus.usable_cpus()
+    os.environ |= {k: v for k, v in cpus.thread_variables(threads).items() if k not in os.environ}
+
     import uvloop
 
     from modelfleet_runtime.lifecycle import serve
@@ -175,7 +186,7 @@ def _inspect(options: argparse.Namespace, settings: Settings) -> None:
         else:
             print(f"{fmt}: no, {verdict.why}")
     package = find(place, ModelFormat(options.format))
-    engine = engine_for(package, cpus.usable_cpus())
+    engine = engine_for(package, EngineSettings(), cpus.usable_cpus())
     engine.load()
     signature = engine.warm_up(_DEFAULTS.max_size)
     print(f"served as {package.format}, " + (
@@ -238,6 +249,16 @@ def _document_of_flags(
             "max_size": options.max_batch_size,
             "max_delay": options.max_delay,
             "queue_size": options.queue_size,
+            "queue_bytes": options.queue_bytes,
+            "preferred_sizes": options.preferred_sizes,
+            "oversize": options.oversize,
+            "padding": options.pad,
+        }
+        engine: dict[str, Any] = {
+            "device": options.device,
+            "precision": options.precision,
+            "compile": options.compile,
+            "workers": options.workers,
         }
         source: dict[str, Any] = {
             "uri": uri,
@@ -249,6 +270,7 @@ def _document_of_flags(
             "name": options.name or name or "model",
             "model": ModelSource(**_given(source)),
             "batching": Batching(**_given(batching)),
+            "engine": EngineSettings(**_given(engine)),
             "timeout": options.timeout,
         }
         return ServeDocument(**_given(document)), location
@@ -265,7 +287,15 @@ _DOCUMENT_FLAGS = {
     "--max-batch-size": "max_batch_size",
     "--max-delay": "max_delay",
     "--queue-size": "queue_size",
+    "--queue-bytes": "queue_bytes",
+    "--preferred-sizes": "preferred_sizes",
+    "--oversize": "oversize",
+    "--pad": "pad",
     "--timeout": "timeout",
+    "--device": "device",
+    "--precision": "precision",
+    "--compile": "compile",
+    "--workers": "workers",
 }
 
 
@@ -331,10 +361,56 @@ def _parser() -> argparse.ArgumentParser:
         help=f"most requests that wait; one more is answered 503; default {_DEFAULTS.queue_size}",
     )
     what.add_argument(
+        "--queue-bytes",
+        metavar="SIZE",
+        help="most bytes of tensors that wait, like 64Mi; "
+        f"default {format_byte_size(_DEFAULTS.queue_bytes)}",
+    )
+    what.add_argument(
+        "--preferred-sizes",
+        type=_sizes,
+        metavar="ROWS,...",
+        help="rows at which a batch goes without waiting for more, like 8,16",
+    )
+    what.add_argument(
+        "--oversize",
+        choices=[o.value for o in Oversize],
+        help="what becomes of a request with more rows than a batch may have; default Split",
+    )
+    what.add_argument(
+        "--pad",
+        type=_padding,
+        action="append",
+        metavar="INPUT[=VALUE]",
+        help="an input whose rows may be padded, so that different lengths share a batch",
+    )
+    what.add_argument(
         "--timeout",
         type=_duration,
         metavar="DURATION",
         help=f"how long a request may take, from its arrival; default {format_duration(_TIMEOUT)}",
+    )
+    what.add_argument(
+        "--device",
+        choices=[device.value for device in Device],
+        help="what computes; default auto: CUDA where there is a GPU",
+    )
+    what.add_argument(
+        "--precision",
+        choices=[precision.value for precision in Precision],
+        help="of weights and arithmetic (TorchScript, torch.export); default: as the model is",
+    )
+    what.add_argument(
+        "--compile",
+        action="store_true",
+        default=None,
+        help="compile the model with torch.compile while it is loaded (torch.export)",
+    )
+    what.add_argument(
+        "--workers",
+        type=int,
+        metavar="PROCESSES",
+        help="processes that run the model, each with a copy of it; default 1: the server's own",
     )
     how = serve.add_argument_group("how to run (each also as MODELFLEET_HOST, _PORT, ...)")
     how.add_argument("--host", help="address to listen on; default 0.0.0.0")
@@ -369,6 +445,21 @@ def _grpc_port(text: str) -> tuple[int | None]:
         return (grpc_port({"MODELFLEET_GRPC_PORT": text}),)
     except CannotServe as error:
         raise argparse.ArgumentTypeError("not a port, and not off") from error
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        return [int(size) for size in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("write numbers of rows, like 8,16") from error
+
+
+def _padding(text: str) -> dict[str, object]:
+    name, _, value = text.partition("=")
+    try:
+        return {"input": name, "value": int(value or 0)}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("write INPUT, or INPUT=VALUE with a number") from error
 
 
 def _duration(text: str) -> object:

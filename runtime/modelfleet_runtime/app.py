@@ -42,10 +42,10 @@ class App:
         self._rest: asyncio.Future[AsgiApp] | None = None
         self._hangups = Hangups(asyncio.get_running_loop())
         self._probes: dict[str, Callable[[dict[bytes, bytes]], Answer]] = {
-            LIVE_PATH: lambda _: _json(200, {"status": "live"}),
+            LIVE_PATH: lambda _: self._live({"status": "live"}),
             READY_PATH: lambda _: self._ready({"status": life.state.value}),
             METRICS_PATH: self._metrics_page,
-            oip.HEALTH_LIVE: lambda _: _json(200, {"live": True}),
+            oip.HEALTH_LIVE: lambda _: self._live({"live": True}),
             oip.HEALTH_READY: lambda _: self._ready({"ready": life.ready}),
         }
 
@@ -136,6 +136,12 @@ class App:
         else:
             answer = refused(_PROBE, MethodNotAllowed("GET"))
         await self._send(answer, incoming.request_id(headers, self.service.limits), send)
+
+    def _live(self, said: dict[str, Any]) -> Answer:
+        why = self.service.life.ill()
+        if why is None:
+            return _json(200, said)
+        return _json(503, {"status": "dead", "live": False, "why": why})
 
     def _ready(self, said: dict[str, Any]) -> Answer:
         return _json(200 if self.service.life.ready else 503, said)

@@ -16,6 +16,13 @@ def usable_cpus(root: Path = Path("/")) -> int:
     return max(1, min(cores or 1, math.ceil(quota)) if quota else cores or 1)
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """Variables that tell numerical libraries of a model's own code, which read them when they are
+    loaded, how many threads to start."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {name: str(threads) for name in names}
+
+
 def cgroup_quota(root: Path = Path("/")) -> float | None:
     """The least quota, in cores, between the process's cgroup and the root; None for no quota."""
     quotas = [q for folder in _v2_folders(root) if (q := _v2(folder))]

@@ -9,27 +9,55 @@ Refusal                     status
   UnsupportedEncoding       415
   ClientLeft                499     nobody hears it; it is counted
   EngineBroken              500     the model's or our fault; the log has the details
+    EngineDead              500     and nothing will run here again: liveness fails
   NotReady, QueueFull,
   OutOfMemory               503     try again, with Retry-After
   DeadlinePassed            504
 CannotServe                 ends the process, with a sentence for the termination log
 """
 
+from enum import StrEnum
 from typing import ClassVar
 
 from modelfleet_contract import Failure, FailureReason
 
 
+class Limit(StrEnum):
+    """A bound that a request or a connection can go beyond."""
+
+    BODY = "body"
+    """The size of one body."""
+    BODIES = "bodies"
+    """The size of all bodies that are held."""
+    HEAD = "head"
+    """The size of a URL and its headers."""
+    JSON_DEPTH = "json_depth"
+    DECOMPRESSION = "decompression"
+    """How much larger a body may become."""
+    PIXELS = "pixels"
+    """The size of an image that a model's code opens."""
+    CONNECTIONS = "connections"
+    QUEUE = "queue"
+    """Requests, bytes, or time that would be waited."""
+
+
 class Refusal(Exception):
     """An answer other than the model's. The message is meant for the client: one sentence."""
 
+    def __init__(self, message: str = "", limit: Limit | None = None) -> None:
+        super().__init__(message)
+        if limit is not None:
+            self.limit = limit
+
     status: ClassVar[int] = 500
+    limit: Limit | None = None
+    """The bound that was met, to be counted."""
     retry_after: ClassVar[int | None] = None
     """Seconds, for the Retry-After header; None for no header."""
 
     @property
     def message(self) -> str:
-        return str(self.args[0]) if self.args else type(self).__name__
+        return str(self.args[0]) if self.args and self.args[0] else type(self).__name__
 
 
 class BadInput(Refusal):
@@ -54,6 +82,7 @@ class BodyTimeout(Refusal):
 
 class TooLarge(Refusal):
     status = 413
+    limit = Limit.BODY
 
 
 class UnsupportedEncoding(Refusal):
@@ -68,6 +97,10 @@ class EngineBroken(Refusal):
     status = 500
 
 
+class EngineDead(EngineBroken):
+    """The device's context is lost, or all processes of the model are gone for good."""
+
+
 class NotReady(Refusal):
     status = 503
     retry_after = 1
@@ -75,6 +108,7 @@ class NotReady(Refusal):
 
 class QueueFull(Refusal):
     status = 503
+    limit = Limit.QUEUE
     retry_after = 1
 
 

@@ -17,6 +17,7 @@ from modelfleet_runtime.errors import (
     BadInput,
     BodyTimeout,
     ClientLeft,
+    Limit,
     QueueFull,
     TooLarge,
     UnsupportedEncoding,
@@ -54,7 +55,9 @@ class Share:
         """So many bytes from now on. Raises `QueueFull`, and then it holds what it held."""
         together = self._all.held - self._held + size
         if together > self._all.most and size > self._held:
-            raise QueueFull(f"the bodies of all requests hold {self._all.held} bytes already")
+            raise QueueFull(
+                f"the bodies of all requests hold {self._all.held} bytes already", Limit.BODIES
+            )
         self._all.held = together
         self._held = size
 
@@ -178,12 +181,17 @@ def decompress(data: bytes, encoding: bytes, limits: RequestLimits) -> bytes:
     if window is None:
         raise UnsupportedEncoding("the body's Content-Encoding is neither gzip nor deflate")
     inflater = zlib.decompressobj(window)
+    most = max(limits.inflate_free_bytes, limits.inflate_ratio * len(data))
     try:
-        plain = inflater.decompress(data, limits.body_bytes + 1)
+        plain = inflater.decompress(data, min(most, limits.body_bytes) + 1)
     except zlib.error as error:
         raise BadInput("the body is not what its Content-Encoding says") from error
     if len(plain) > limits.body_bytes:
         raise too_large(limits)
+    if len(plain) > most:
+        raise TooLarge(
+            f"the body becomes more than {limits.inflate_ratio} times as large", Limit.DECOMPRESSION
+        )
     if not inflater.eof or inflater.unused_data:
         raise BadInput("the compressed body is cut off, or something follows it")
     return plain

@@ -37,19 +37,8 @@ _LARGE = 64 * 1024
 
 class Inference:
     __slots__ = (
-        "_deliver",
-        "_entry",
-        "_finish",
-        "_service",
-        "_task",
-        "arrived",
-        "deadline",
-        "ended",
-        "headers",
-        "method",
-        "request_id",
-        "route",
-        "share",
+        "_deliver", "_entry", "_finish", "_service", "_task", "arrived", "deadline", "ended",
+        "headers", "method", "request_id", "route", "share",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +93,8 @@ class Inference:
 
     def refuse(self, refusal: Refusal) -> None:
         if not self.ended:
+            if refusal.limit is not None:
+                self._service.metrics.limited(refusal.limit)
             self._end(refused(self.route, refusal))
 
     def leave(self) -> None:
@@ -153,7 +144,9 @@ class Inference:
                 return
             until = self._until(given.time_limit)
             self._finish = given.finish
-            self._entry = served.batcher.submit(given.tensors, self.arrived, until, self._settled)
+            self._entry = served.batcher.submit(
+                given.tensors, self.arrived, until, self._settled, given.priority
+            )
         except Refusal as refusal:
             self.refuse(refusal)
         except Exception:

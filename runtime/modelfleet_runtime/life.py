@@ -1,10 +1,15 @@
 """Which state the server is in; the only place that says whether it is ready."""
 
+import logging
+import time
+from collections.abc import Callable
 from enum import StrEnum
 
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.errors import NotReady
 from modelfleet_runtime.metrics import Metrics
+
+log = logging.getLogger("modelfleet.life")
 
 
 class State(StrEnum):
@@ -12,13 +17,19 @@ class State(StrEnum):
     READY = "ready"
     DRAINING = "draining"
     """Told to stop: no longer ready, and still answering what comes."""
+    DEAD = "dead"
+    """Nothing will run here again; the process has to be started anew."""
 
 
 class Life:
-    """Loading, then ready, then draining; from loading it may go to draining at once."""
+    """Loading, then ready, then draining; from loading it may go to draining at once, and from
+    anywhere to dead."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, now: Callable[[], float] = time.monotonic) -> None:
         self._metrics = metrics
+        self._now = now
+        self._stall_seconds: float | None = None
+        self.why_dead: str | None = None
         self.state = State.LOADING
         self.served: Served | None = None
         self.in_flight = 0
@@ -34,7 +45,7 @@ class Life:
 
     @property
     def draining(self) -> bool:
-        return self.state is State.DRAINING
+        return self.state in (State.DRAINING, State.DEAD)
 
     def model(self) -> Served:
         """Raises `NotReady` before it is loaded. While draining it still serves."""
@@ -48,6 +59,32 @@ class Life:
             self.state = State.READY
             self._metrics.ready.set(1)
 
+    def limit_runs(self, seconds: float) -> None:
+        """A batch that runs for longer than this is held to have hung."""
+        self._stall_seconds = seconds
+
+    def died(self, why: str) -> None:
+        """Liveness fails from now on."""
+        if self.why_dead is None:
+            self.why_dead = why
+            self.state = State.DEAD
+            self._metrics.ready.set(0)
+            log.error("nothing will run here again: %s", why)
+
+    def ill(self) -> str | None:
+        """Why the process has to be started anew; None while it is well."""
+        if self.why_dead is not None:
+            return self.why_dead
+        since = None if self.served is None else self.served.batcher.running_since
+        if since is None or self._stall_seconds is None:
+            return None
+        seconds = self._now() - since
+        if seconds <= self._stall_seconds:
+            return None
+        return f"a batch has been running for {seconds:.0f} s"
+
     def drain(self) -> None:
+        if self.state is State.DEAD:
+            return
         self.state = State.DRAINING
         self._metrics.ready.set(0)

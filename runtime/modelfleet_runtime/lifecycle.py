@@ -62,6 +62,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     metrics = Metrics(document.name)
     life = Life(metrics)
     timeout = document.timeout / timedelta(seconds=1)
+    life.limit_runs(settings.stall_seconds or max(300.0, 10 * timeout))
     version = document.model.version or loading.NO_VERSION
     service = Service(
         document.name, version, life, metrics, timeout, settings.limits, settings.access_log
@@ -131,7 +132,7 @@ async def _load_unless_told(
 ) -> Engine | None:
     """None when the process was told to stop before the model was there."""
     load = asyncio.ensure_future(
-        loading.load(document, location, settings.threads, metrics, worker)
+        loading.load(document, location, settings.threads, metrics, worker, life.died)
     )
     stop = asyncio.ensure_future(told.wait())
     await asyncio.wait((load, stop), return_when=asyncio.FIRST_COMPLETED)

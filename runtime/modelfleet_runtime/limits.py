@@ -12,6 +12,11 @@ class RequestLimits:
     bodies_bytes: int = 256 * 1024 * 1024
     """Bytes of all bodies held at once, each until it is answered. Default 256 MiB. One body
     always fits: less than `body_bytes` means `body_bytes`."""
+    inflate_ratio: int = 200
+    """How many bytes one byte of a compressed body may become, beyond `inflate_free_bytes`."""
+    inflate_free_bytes: int = 8 * 1024 * 1024
+    connections: int = 4096
+    """HTTP connections at once. Default 4096; one more is answered 503 and closed."""
     request_id_chars: int = 128
     """A longer x-request-id is replaced by one of ours."""
 

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from modelfleet_contract import FailureReason, ServeDocument
+from modelfleet_contract import Batching, FailureReason, ServeDocument
 from modelfleet_runtime import cpus
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
@@ -25,24 +26,36 @@ NO_VERSION = "1"
 
 
 async def load(
-    document: ServeDocument, location: Path, threads: int | None, metrics: Metrics, worker: Worker
+    document: ServeDocument,
+    location: Path,
+    threads: int | None,
+    metrics: Metrics,
+    worker: Worker,
+    on_dead: Callable[[str], None] | None = None,
 ) -> tuple[Served, Engine]:
     """The model at `location`, ready to answer. Everything slow runs on the engine's thread.
+    `on_dead` hears once why nothing will run again.
 
     Raises `CannotServe`.
     """
     engine, signature, platform = await worker.call(
         lambda: _load(document, location, threads or cpus.usable_cpus())
     )
-    batcher = Batcher(
-        engine.run,
-        signature,
-        document.batching,
-        metrics,
-        worker,
-        asyncio.get_running_loop(),
-        Pace(engine.computes),
-    )
+    worker.grow(engine.slots)
+    try:
+        batcher = Batcher(
+            engine.run,
+            signature,
+            _within(document.batching, signature),
+            metrics,
+            worker,
+            asyncio.get_running_loop(),
+            Pace(engine.computes),
+            slots=engine.slots,
+            on_dead=on_dead,
+        )
+    except ValueError as error:
+        raise CannotServe(FailureReason.DOCUMENT_INVALID, str(error)) from error
     served = Served(
         document.name,
         document.model.version or NO_VERSION,
@@ -54,6 +67,16 @@ async def load(
     return served, engine
 
 
+def _within(batching: Batching, signature: Signature) -> Batching:
+    """The settings, with no larger batches than the model itself takes."""
+    most = signature.most_rows
+    if most is None or most >= batching.max_size:
+        return batching
+    log.warning("batches have at most %d rows: the model takes no more", most)
+    preferred = [size for size in batching.preferred_sizes if size <= most]
+    return batching.model_copy(update={"max_size": most, "preferred_sizes": preferred})
+
+
 def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine, Signature, str]:
     began = time.monotonic()
     try:
@@ -61,9 +84,9 @@ def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine
         if document.model.digest is not None and not document.model.fetched:
             digest.verify(location, document.model.digest, document.model.uri)
         package = find(location, document.model.format)
-        engine = engine_for(package, threads)
-        engine.load()
-        signature = engine.warm_up(document.batching.max_size)
+        engine = engine_for(package, document.engine, threads)
+        batching = _within(document.batching, engine.load())
+        signature = engine.warm_up(batching.max_size)
     except CannotServe:
         raise
     except MemoryError as error:

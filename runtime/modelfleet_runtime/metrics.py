@@ -1,21 +1,17 @@
 """What is counted, under which names. No label's value comes from a client.
 
-Children with labels are bound once: finding one by its labels costs more than counting.
+docs/metrics.md says the same to who reads the numbers, and a test compares the two.
 """
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.process_collector import ProcessCollector
 
-# A series for each counter's birth doubles their number and answers no question here.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+from modelfleet_runtime.counting import Counter, Families, Family, Gauge, Histogram
+from modelfleet_runtime.errors import Limit
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,7 +21,6 @@ SECONDS = (
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0,
 )  # fmt: skip
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
-_LABELS = ("model_name",)
 KNOWN_STATUSES = (200, 400, 404, 405, 408, 413, 415, 499, 500, 503, 504)
 
 
@@ -34,15 +29,20 @@ class Metrics:
 
     def __init__(self, model_name: str) -> None:
         self.registry = CollectorRegistry()
+        self._families = Families()
+        self.registry.register(self._families)
+        ProcessCollector(registry=self.registry)
         self._name = model_name
-        requests = Counter(
-            "inference_requests",
-            "Inference requests answered, by HTTP status (499: the client left)",
-            ("model_name", "status"),
-            registry=self.registry,
+        self._statuses = {status: Counter() for status in KNOWN_STATUSES}
+        self._families.add(
+            Family(
+                "inference_requests",
+                "Inference requests answered, by HTTP status (499: the client left)",
+                ("model_name", "status"),
+                {(model_name, str(status)): one for status, one in self._statuses.items()},
+            )
         )
-        self._statuses = {s: requests.labels(model_name, str(s)) for s in KNOWN_STATUSES}
-        self._errors = self._counter(
+        self.errors = self._counter(
             "inference_errors",
             "Inference requests that failed through no fault of the client (status 500 and above)",
         )
@@ -55,6 +55,9 @@ class Metrics:
             "inference_in_progress", "Inference requests that have arrived and are not answered"
         )
         self.queue_depth = self._gauge("inference_queue_requests", "Requests that wait for a batch")
+        self.queue_bytes = self._gauge(
+            "inference_queue_bytes", "Bytes of the tensors of the requests that wait for a batch"
+        )
         self.queue_seconds = self._histogram(
             "inference_queue_seconds",
             "How long the first rows of a request waited for their batch",
@@ -67,55 +70,92 @@ class Metrics:
         )
         self.batch_rows = self._histogram("inference_batch_rows", "Rows in one batch", ROWS)
         self.rows = self._counter("inference_rows", "Rows that went through the engine")
-        self.batch_failures = self._counter(
-            "inference_batch_failures",
-            "Batches of several requests that failed as a whole and were run again one by one",
-        )
-        self.queue_bytes = self._gauge(
-            "inference_queue_bytes", "Bytes of the tensors of the requests that wait for a batch"
-        )
         self.padded_values = self._counter(
             "inference_padded_values", "Values added to rows so that they fit into one batch"
+        )
+        self.batch_failures = self._counter(
+            "inference_batch_failures",
+            "Batches of several requests that failed as a whole and were run again in parts",
         )
         self.out_of_memory = self._counter(
             "inference_out_of_memory", "Runs that failed because the engine had no memory for them"
         )
         self.deadlines_passed = self._counter(
-            "inference_deadlines_passed", "Requests whose time was over before they were answered"
+            "inference_deadlines_passed",
+            "Requests whose time was over in the queue or in the engine",
         )
         self.clients_left = self._counter(
             "inference_clients_left", "Requests whose client hung up or cancelled while they waited"
         )
+        self._limits = {limit: Counter() for limit in Limit}
+        self._families.add(
+            Family(
+                "inference_limit_refusals",
+                "Requests and connections that were refused because they went beyond a bound",
+                ("model_name", "limit"),
+                {(model_name, limit.value): one for limit, one in self._limits.items()},
+            )
+        )
+        self.connections = self._gauge("inference_connections", "Open HTTP connections")
         self.ready = self._gauge(
             "inference_ready", "1 when the model is loaded, warmed up and not draining"
         )
 
     def _counter(self, name: str, text: str) -> Counter:
-        return Counter(name, text, _LABELS, registry=self.registry).labels(self._name)
+        made = Counter()
+        self._families.add(Family(name, text, ("model_name",), {(self._name,): made}))
+        return made
 
     def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, _LABELS, registry=self.registry).labels(self._name)
+        made = Gauge()
+        self._families.add(Family(name, text, ("model_name",), {(self._name,): made}))
+        return made
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        metric = Histogram(name, text, _LABELS, registry=self.registry, buckets=buckets)
-        return metric.labels(self._name)
+        made = Histogram(buckets)
+        self._families.add(Family(name, text, ("model_name",), {(self._name,): made}))
+        return made
 
     def model(self, name: str, version: str, platform: str) -> None:
         """Which model is served, as a series whose value is 1."""
-        Gauge(
-            "inference_model_info",
-            "The model that is served",
-            ("model_name", "version", "format"),
-            registry=self.registry,
-        ).labels(name, version, platform).set(1)
+        info = Gauge()
+        info.set(1)
+        self._families.add(
+            Family(
+                "inference_model_info",
+                "The model that is served",
+                ("model_name", "version", "format"),
+                {(name, version, platform): info},
+            )
+        )
+
+    def device(self, name: str, used: Callable[[], float], total: float) -> None:
+        """The memory of the device that computes, in bytes; `used` is asked at each scrape."""
+        gauges = {"used": Gauge(), "total": Gauge()}
+        gauges["used"].set_function(used)
+        gauges["total"].set(total)
+        self._families.add(
+            Family(
+                "inference_device_memory_bytes",
+                "Memory of the device that computes",
+                ("model_name", "device", "kind"),
+                {(self._name, name, kind): gauge for kind, gauge in gauges.items()},
+            )
+        )
 
     def answered(self, status: int, seconds: float) -> None:
         """One request was answered (or its client left, 499)."""
-        counter = self._statuses.get(status) or self._statuses[500]
-        counter.inc()
+        counter = self._statuses.get(status)
+        if counter is None:
+            counter = self._statuses[500 if status >= 500 else 400]
+        counter.value += 1
         if status >= 500:
-            self._errors.inc()
+            self.errors.value += 1
         self.latency.observe(seconds)
+
+    def limited(self, limit: Limit) -> None:
+        """Something was refused because it went beyond that bound."""
+        self._limits[limit].value += 1
 
     def exposition(self, accept: str = "") -> tuple[str, bytes]:
         """Content-Type and body for a scrape; OpenMetrics where the scraper asks for it."""

@@ -32,13 +32,17 @@ class Settings:
     """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
     limits: RequestLimits = field(default_factory=RequestLimits)
     """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB.
-    MODELFLEET_MAX_BODIES_BYTES: all bodies held at once. Default 256 MiB; never less than one."""
+    MODELFLEET_MAX_BODIES_BYTES: all bodies held at once. Default 256 MiB; never less than one.
+    MODELFLEET_MAX_CONNECTIONS: HTTP connections at once. Default 4096."""
     drain_seconds: float = 1.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
     the pod's preStop has already waited until the endpoints were gone."""
     keep_alive_seconds: int = 75
     """MODELFLEET_KEEP_ALIVE_SECONDS: an idle connection is closed after this. Default 75, more than
     the usual 60 of a proxy in front, so that never we close what the proxy is about to use."""
+    stall_seconds: int = 0
+    """MODELFLEET_STALL_SECONDS: liveness fails while one batch runs for longer. Default 0: ten times
+    the request's timeout, and not less than 5 minutes."""
     termination_log: Path = Path("/dev/termination-log")
     """MODELFLEET_TERMINATION_LOG: where a failure is written, if that file exists."""
     access_log: bool = False
@@ -68,6 +72,9 @@ class Settings:
                 bodies_bytes=_number(
                     env, "MODELFLEET_MAX_BODIES_BYTES", default.limits.bodies_bytes, 1, 1 << 40
                 ),
+                connections=_number(
+                    env, "MODELFLEET_MAX_CONNECTIONS", default.limits.connections, 1, 1 << 20
+                ),
             ),
             drain_seconds=_number(
                 env, "MODELFLEET_DRAIN_SECONDS", int(default.drain_seconds), 0, 3600
@@ -75,6 +82,7 @@ class Settings:
             keep_alive_seconds=_number(
                 env, "MODELFLEET_KEEP_ALIVE_SECONDS", default.keep_alive_seconds, 1, 86400
             ),
+            stall_seconds=_number(env, "MODELFLEET_STALL_SECONDS", 0, 0, 86400),
             termination_log=termination_log(env),
             access_log=env.get("MODELFLEET_ACCESS_LOG", "").lower() in ("1", "true", "yes"),
             log_format=_choice(env, "MODELFLEET_LOG_FORMAT", default.log_format, LOG_FORMATS),

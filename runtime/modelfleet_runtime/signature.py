@@ -77,6 +77,9 @@ class TensorSpec:
     """None where the package does not say (TorchScript): anything is taken."""
     shape: tuple[int, ...] | None = None
     """All dimensions, the rows' too; -1 is free. None where the package does not say."""
+    dims: tuple[str | None, ...] | None = None
+    """The model's own names of its free dimensions, None for a fixed one: dimensions with one name
+    are equal. None where the package does not say."""
 
     def describe(self) -> str:
         dtype = self.dtype.value if self.dtype else "any"
@@ -94,8 +97,14 @@ class Signature:
     batched: bool = False
     """Whether the first dimension of every input and output counts rows, so that requests may
     share a run. Otherwise the model is run for one request at a time."""
+    most_rows: int | None = None
+    """The most rows that the model takes in one run; None for no limit of its own."""
     _by_name: dict[str, TensorSpec] = field(init=False, repr=False, compare=False)
     _one_shape: bool = field(init=False, repr=False, compare=False)
+    _only: tuple[str, np.dtype[np.generic], tuple[int, ...]] | None = field(
+        init=False, repr=False, compare=False
+    )
+    """The one input of a batched model with one shape of row."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {spec.name: spec for spec in self.inputs})
@@ -104,6 +113,14 @@ class Signature:
             for spec in self.inputs
         )
         object.__setattr__(self, "_one_shape", fixed)
+        only = None
+        if fixed and self.batched and len(self.inputs) == 1:
+            spec = self.inputs[0]
+            assert spec.dtype is not None
+            assert spec.shape is not None
+            if spec.shape and spec.shape[0] == -1:
+                only = spec.name, spec.dtype.numpy, spec.shape[1:]
+        object.__setattr__(self, "_only", only)
 
     def unbatched(self) -> "Signature":
         return replace(self, batched=False)
@@ -133,6 +150,17 @@ class Signature:
 
         Raises `BadInput` that names the tensor, what it is and what it should be.
         """
+        only = self._only
+        if only is not None and len(tensors) == 1:
+            array = tensors.get(only[0])
+            if (
+                array is not None
+                and array.dtype == only[1]
+                and array.shape[1:] == only[2]
+                and array.ndim
+                and array.shape[0]
+            ):
+                return array.shape[0]
         if self.inputs and tensors.keys() != self._by_name.keys():
             self._explain_names(tensors)
         rows = -1

@@ -46,6 +46,10 @@ def runtime(**fields: Any) -> dict[str, Any]:
     return {"spec": {"runtime": fields}}
 
 
+def engine(of: str, **fields: Any) -> dict[str, Any]:
+    return {"spec": {"model": {"format": of}, "runtime": {"engine": fields}}}
+
+
 def env(**fields: Any) -> dict[str, Any]:
     return runtime(env=[{"name": "A", **fields}])
 
@@ -142,6 +146,63 @@ REFUSED = [
         "a delay without batching",
         runtime(batching={"maxSize": 1, "maxDelay": "5ms"}),
         "maxDelay has no effect while maxSize is 1",
+    ),
+    Case("half precision for ONNX", engine("onnx", precision="float16"), "precision has no effect"),
+    Case("compiled TorchScript", engine("torchscript", compile=True), "compile has no effect"),
+    Case("a device for a class", engine("python", device="cpu"), "device has no effect"),
+    Case("no workers", engine("python", workers=0), "greater than or equal to 1"),
+    Case(
+        "an accelerator that stands idle",
+        {"spec": {"accelerator": {"count": 1}, "runtime": {"engine": {"device": "cpu"}}}},
+        "the accelerator would stand idle",
+    ),
+    Case(
+        "a preferred size above the largest",
+        runtime(batching={"maxSize": 8, "preferredSizes": [4, 16]}),
+        "take the larger ones out of preferredSizes",
+    ),
+    Case("a preferred size twice", runtime(batching={"preferredSizes": [4, 4]}), "Duplicate value"),
+    Case("a queue of no bytes", runtime(batching={"queueBytes": "0Mi"}), "no request would fit"),
+    Case(
+        "a queue of many words", runtime(batching={"queueBytes": "much"}), "like 64Mi, 1Gi or 500M"
+    ),
+    Case(
+        "padding without batching",
+        runtime(batching={"maxSize": 1, "padding": [{"input": "x"}]}),
+        "padding has no effect while maxSize is 1",
+    ),
+    Case(
+        "padding one input twice",
+        runtime(batching={"padding": [{"input": "x"}, {"input": "x", "value": 1}]}),
+        "Duplicate value",
+    ),
+    Case(
+        "a default level that is not there",
+        runtime(batching={"priorities": {"levels": 2, "default": 3}}),
+        "raise levels, or lower default",
+    ),
+    Case(
+        "bounds for a level that is not there",
+        runtime(batching={"priorities": {"levels": 2, "default": 1, "queues": [{"level": 3}]}}),
+        "take the entry out of queues",
+    ),
+    Case(
+        "what happens after a time-out that is not there",
+        runtime(
+            batching={
+                "priorities": {
+                    "levels": 2,
+                    "default": 1,
+                    "queues": [{"level": 2, "onTimeout": "Defer"}],
+                }
+            }
+        ),
+        "give the level a timeout",
+    ),
+    Case(
+        "a way with large requests that there is not",
+        runtime(batching={"oversize": "Drop"}),
+        "supported values",
     ),
     Case("batches of nothing", runtime(batching={"maxSize": 0}), "greater than or equal to 1"),
     Case("a timeout of ages", runtime(timeout="9" * 25 + "h"), "above 0s and up to 1h"),
@@ -277,6 +338,8 @@ REFUSED = [
 ]
 
 ACCEPTED = [
+    Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),
+    Case("settings for a format to be found", engine("auto", precision="float16", compile=True)),
     Case("the least", {}),
     Case("the root of a claim", model(uri="pvc://models")),
     Case("a path with dots in its names", model(uri="pvc://models/v..1/...x")),
@@ -299,6 +362,25 @@ ACCEPTED = [
     ),
     Case("a delay and a timeout", runtime(timeout="1h", batching={"maxDelay": "1500us"})),
     Case("a batch of one", runtime(batching={"maxSize": 1})),
+    Case(
+        "batching with all that there is",
+        runtime(
+            batching={
+                "preferredSizes": [4, 32],
+                "queueBytes": "1Gi",
+                "oversize": "Refuse",
+                "padding": [{"input": "x", "value": -1}],
+                "priorities": {
+                    "levels": 3,
+                    "default": 2,
+                    "queues": [
+                        {"level": 2, "timeout": "1s", "onTimeout": "Defer"},
+                        {"level": 3, "queueSize": 5},
+                    ],
+                },
+            }
+        ),
+    ),
     Case("an empty variable", env(value="")),
     Case("a variable from the pod", env(valueFrom={"fieldRef": {"fieldPath": "status.podIP"}})),
     Case("a volume", mounted({"configMap": {"name": "labels", "items": []}})),
@@ -371,7 +453,13 @@ def test_defaults_are_written_into_the_object(kubectl: Program) -> None:
     assert spec == {
         "model": {"uri": "pvc://models/digits/3", "version": "3", "format": "auto"},
         "runtime": {
-            "batching": {"maxSize": 32, "maxDelay": "0s", "queueSize": 512},
+            "batching": {
+                "maxSize": 32,
+                "maxDelay": "0s",
+                "queueSize": 512,
+                "queueBytes": "256Mi",
+                "oversize": "Split",
+            },
             "timeout": "30s",
         },
         "rollout": {"progressDeadline": "15m", "historyLimit": 5},

@@ -9,6 +9,7 @@ string that does not match are a regular expression.
 from typing import Any, Final
 
 from modelfleet_contract import DIGEST_PATTERN, URI_PATTERN
+from modelfleet_contract.bytesize import BYTE_SIZE_PATTERN
 from modelfleet_contract.duration import DURATION_PATTERN
 
 Schema = dict[str, Any]
@@ -32,6 +33,7 @@ SHAPES: Final = {
     "without spaces, ? or #.",
     DIGEST_PATTERN: "write sha256: and the 64 hexadecimal digits (0-9, a-f) that sha256sum prints.",
     DURATION_PATTERN: "write a duration in whole numbers and units, like 250ms, 30s, 2m or 1h30m.",
+    BYTE_SIZE_PATTERN: "write a number of bytes like 64Mi, 1Gi or 500M.",
     DNS_NAME_PATTERN: "write the name of an object: lower-case letters, digits, - and ., "
     "with a letter or digit at both ends.",
     QUANTITY_PATTERN: "write an amount like 500m, 2, 1.5 or 1Gi.",

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from modelfleet_contract import Batching, Duration, ModelSource, Shared
+from modelfleet_contract import Batching, Duration, EngineSettings, ModelSource, Shared
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
 from modelfleet_operator.api.rules import (
     NODE_LABEL_PATTERN,
@@ -85,7 +85,42 @@ _BATCHING = rules(
         "maxDelay has no effect while maxSize is 1 (no batching): raise maxSize, "
         "or leave maxDelay out.",
         ".maxDelay",
-    )
+    ),
+    rule(
+        "!self.queueBytes.matches('^0+[A-Za-z]*$')",
+        "no request would fit: write more than 0 bytes, like 64Mi.",
+        ".queueBytes",
+    ),
+    rule(
+        "!has(self.preferredSizes) || self.preferredSizes.all(size, size <= self.maxSize)",
+        "a batch never has more rows than maxSize: raise maxSize, or take the larger ones out of "
+        "preferredSizes.",
+        ".preferredSizes",
+    ),
+    rule(
+        "self.maxSize > 1 || !has(self.padding)",
+        "padding has no effect while maxSize is 1 (no batching): raise maxSize, or leave padding "
+        "out.",
+        ".padding",
+    ),
+    rule(
+        "!has(self.priorities) || self.priorities.default <= self.priorities.levels",
+        "there are fewer levels than the default one: raise levels, or lower default.",
+        ".priorities.default",
+    ),
+    rule(
+        "!has(self.priorities) || !has(self.priorities.queues) || "
+        "self.priorities.queues.all(one, one.level <= self.priorities.levels)",
+        "there are fewer levels than that: raise levels, or take the entry out of queues.",
+        ".priorities.queues",
+    ),
+    rule(
+        "!has(self.priorities) || !has(self.priorities.queues) || "
+        "self.priorities.queues.all(one, has(one.timeout) || one.onTimeout == 'Refuse')",
+        "onTimeout has no effect without a timeout: give the level a timeout, or leave onTimeout "
+        "out.",
+        ".priorities.queues",
+    ),
 )
 
 
@@ -108,6 +143,9 @@ class Runtime(Shared):
 
     batching: Annotated[Batching, Field(json_schema_extra=_BATCHING)] = Batching()
     """How requests are gathered into batches."""
+
+    engine: EngineSettings = EngineSettings()
+    """How the model is loaded and run."""
 
     timeout: Duration = Field(
         default=timedelta(seconds=30),
@@ -273,6 +311,30 @@ class Spec(Shared):
                 "accelerator already asks for that resource: take it out of resources.requests "
                 "and resources.limits, and give the number in accelerator.count.",
                 ".resources",
+            ),
+            # With format auto, the runtime says it when it has seen the package.
+            rule(
+                "!(self.model.format in ['onnx', 'python']) || !has(self.runtime.engine.precision)",
+                "precision has no effect on this model's format: convert the model itself, or "
+                "leave precision out.",
+                ".runtime.engine.precision",
+            ),
+            rule(
+                "!(self.model.format in ['onnx', 'python', 'torchscript']) || "
+                "!self.runtime.engine.compile",
+                "compile has no effect on this model's format: export the model with torch.export "
+                "(format pt2), or leave compile out.",
+                ".runtime.engine.compile",
+            ),
+            rule(
+                "self.model.format != 'python' || self.runtime.engine.device == 'auto'",
+                "device has no effect on a Python class, which chooses its own: leave it out.",
+                ".runtime.engine.device",
+            ),
+            rule(
+                "self.runtime.engine.device != 'cpu' || !has(self.accelerator)",
+                "the accelerator would stand idle while device is cpu: leave one of them out.",
+                ".runtime.engine.device",
             ),
         )
     )

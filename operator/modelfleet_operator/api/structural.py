@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from modelfleet_contract import format_duration
+from modelfleet_contract import format_byte_size, format_duration
+from modelfleet_contract.bytesize import BYTE_SIZE_PATTERN
 from modelfleet_operator.api.rules import FREE_FORM, RULES, Schema, shaped
 from modelfleet_operator.api.sentences import sentences
 
@@ -102,6 +103,8 @@ def _converted(schema: Schema, kinds: dict[str, Schema], where: str) -> Schema:
         own = _merged(_converted(inner, kinds, where), own)
     if schema.get(_VALUES):
         own["description"] = f"{schema[_VALUES]}."
+    if schema.get("pattern") == BYTE_SIZE_PATTERN and isinstance(own.get("default"), int):
+        own["default"] = format_byte_size(own["default"])
     if "pattern" in schema:
         own[RULES] = [shaped(schema["pattern"]), *own.get(RULES, [])]
     if RULES in own:

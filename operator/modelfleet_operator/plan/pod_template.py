@@ -127,6 +127,7 @@ def _container(
         revision=revision,
         model=spec.model,
         batching=spec.runtime.batching,
+        engine=spec.runtime.engine,
         timeout=spec.runtime.timeout,
     )
     return {

@@ -1,7 +1,7 @@
-"""Requests in, answers out; in between one batch at a time runs in the engine.
+"""Requests in, answers out; in between batches run in the engine, one for each of its slots.
 
-All state belongs to the event loop's thread. The engine's thread is given the parts of one batch
-and gives back an `Outcome`; it settles nothing.
+All state belongs to the event loop's thread. An engine's thread is given the parts of one batch and
+gives back an `Outcome`; it settles nothing.
 
 Every accepted request is settled exactly once: by its rows, by the refusal of its run, by its
 deadline, by `leave` when its client hung up, or by `close`.
@@ -11,20 +11,26 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
-from modelfleet_contract import Batching
+from modelfleet_contract import Batching, OnTimeout, Oversize
 from modelfleet_runtime.batching.entry import Entry, Part, into
+from modelfleet_runtime.batching.forecast import Forecast
 from modelfleet_runtime.batching.pace import Pace
-from modelfleet_runtime.batching.queue import Queue
-from modelfleet_runtime.batching.rules import NEVER, Limits, WaitUntil
+from modelfleet_runtime.batching.padding import padding_for
+from modelfleet_runtime.batching.queue import Bounds, Queue
+from modelfleet_runtime.batching.room import Room
+from modelfleet_runtime.batching.rules import DEFERRED, NEVER, Limits, WaitUntil
 from modelfleet_runtime.batching.scatter import Outcome, Run, timed
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.errors import (
+    BadInput,
     ClientLeft,
     DeadlinePassed,
     EngineBroken,
     NotReady,
+    QueueFull,
     Refusal,
 )
 from modelfleet_runtime.metrics import Metrics
@@ -34,7 +40,7 @@ log = logging.getLogger("modelfleet.batching")
 
 
 class Batcher:
-    """The queue and the engine's slot. Methods are called on the loop's thread."""
+    """The queue and the engine's slots. Methods are called on the loop's thread."""
 
     def __init__(
         self,
@@ -46,7 +52,13 @@ class Batcher:
         loop: asyncio.AbstractEventLoop,
         pace: Pace,
         now: Callable[[], float] = time.monotonic,
+        slots: int = 1,
+        on_dead: Callable[[str], None] | None = None,
     ) -> None:
+        """`worker` has at least `slots` threads. `on_dead` hears once why nothing will run again.
+
+        Raises `ValueError` where `batching` asks for what this model cannot have.
+        """
         self.signature = signature
         self._run = run
         self._metrics = metrics
@@ -54,20 +66,39 @@ class Batcher:
         self._loop = loop
         self._pace = pace
         self._now = now
+        self._slots = slots
+        self._on_dead = on_dead
         self._limits = Limits(
             batching.max_size,
             batching.max_delay / timedelta(seconds=1),
+            tuple(batching.preferred_sizes),
             alone=not signature.batched,
         )
-        self._queue = Queue(batching.queue_size)
+        self._refused_rows = (
+            batching.max_size
+            if batching.oversize is Oversize.REFUSE and signature.batched
+            else NEVER
+        )
+        self._padding = padding_for(batching, signature)
+        self._room = Room(batching.max_size)
+        self._forecast = Forecast(slots)
+        self._priorities = batching.priorities
+        levels = batching.priorities.queues if batching.priorities else []
+        self._levels = {level.level: level for level in levels}
+        self._default_level = batching.priorities.default if batching.priorities else 1
+        bounds = {level.level: level.queue_size for level in levels if level.queue_size}
+        self._queue = Queue(Bounds(batching.queue_size, batching.queue_bytes, bounds))
         self._open: set[Entry] = set()
-        self._busy = False
+        self._running = 0
+        self.running_since: float | None = None
+        """Since when the engine's slots have run without one of them finishing; None when idle."""
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweep_at = NEVER
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
         metrics.queue_depth.set_function(lambda: self._queue.depth)
+        metrics.queue_bytes.set_function(lambda: self._queue.size)
 
     @property
     def open(self) -> int:
@@ -80,9 +111,11 @@ class Batcher:
         arrived: float,
         deadline: float,
         done: Callable[[Entry], None],
+        priority: int = 0,
     ) -> Entry:
-        """Accept a request (times as of `time.monotonic`). `done` is called once, on the loop's
-        thread and never from within this call, when the entry is settled.
+        """Accept a request (times as of `time.monotonic`; `priority` 0 is the default level).
+        `done` is called once, on the loop's thread and never from within this call, when the entry
+        is settled.
 
         Raises `BadInput` (not the model's inputs), `QueueFull`, `DeadlinePassed` or `NotReady`.
         """
@@ -90,21 +123,36 @@ class Batcher:
             raise NotReady("the server has stopped")
         signature = self.signature
         rows = signature.rows(tensors)
-        if deadline <= self._now():
+        if rows > self._refused_rows:
+            raise BadInput(
+                f"the request has {rows} rows; this model takes at most {self._refused_rows} in one"
+            )
+        now = self._now()
+        if deadline <= now:
+            self._metrics.deadlines_passed.inc()
             raise DeadlinePassed("the request's time was over before it could wait for a batch")
-        entry = Entry(tensors, rows, signature.kin(tensors), arrived, deadline, done)
+        padding = self._padding
+        kin = signature.kin(tensors) if padding is None else padding.kin(tensors)
+        level = self._level(priority)
+        entry = Entry(tensors, rows, kin, arrived, deadline, done, level, _size(tensors))
+        if self._running and self._queue.depth:
+            self._check_time(now, deadline)
         self._queue.add(entry)
         self._open.add(entry)
-        if deadline < self._sweep_at:
-            self._sweep_from(deadline)
-        if not self._busy:
+        if level in self._levels:
+            self._note_timeout(entry)
+        if entry.leave_at < self._sweep_at:
+            self._sweep_from(entry.leave_at)
+        if self._running < self._slots:
             self._wake()
         return entry
 
-    async def ask(self, tensors: Tensors, arrived: float, deadline: float) -> Tensors:
+    async def ask(
+        self, tensors: Tensors, arrived: float, deadline: float, priority: int = 0
+    ) -> Tensors:
         """`submit`, for one who can wait. Cancelled, the request leaves. Raises `Refusal`."""
         answer: asyncio.Future[Tensors] = self._loop.create_future()
-        entry = self.submit(tensors, arrived, deadline, into(answer))
+        entry = self.submit(tensors, arrived, deadline, into(answer), priority)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -114,7 +162,9 @@ class Batcher:
     def leave(self, entry: Entry) -> None:
         """The client hung up: its request no longer waits. A run that has begun goes on.
         A settled entry stays as it is."""
-        self._refuse(entry, ClientLeft("the client left"))
+        if not entry.settled:
+            self._metrics.clients_left.inc()
+            self._refuse(entry, ClientLeft("the client left"))
 
     def close(self) -> None:
         """Refuse what still waits, and all that comes."""
@@ -124,6 +174,36 @@ class Batcher:
         for timer in (self._timer, self._sweeper):
             if timer is not None:
                 timer.cancel()
+
+    # -- joining
+
+    def _level(self, priority: int) -> int:
+        if priority == 0:
+            return self._default_level
+        if self._priorities is None:
+            return 1  # as the protocol has it: a hint that this model gives no meaning
+        if not 0 < priority <= self._priorities.levels:
+            raise BadInput(
+                f"priority {priority} is none of this model's; "
+                f"write one from 1 (first) to {self._priorities.levels}"
+            )
+        return priority
+
+    def _check_time(self, now: float, deadline: float) -> None:
+        """Only asked while others wait: an idle engine shows by itself how long it takes."""
+        queue = self._queue
+        ahead = self._running + max(queue.kins, queue.rows // self._limits.max_rows)
+        expected = self._forecast.answered_in(ahead)
+        if now + expected > deadline:
+            raise QueueFull(
+                "the queue is too long for the request's time: the answer would take about "
+                f"{expected:.3g} s"
+            )
+
+    def _note_timeout(self, entry: Entry) -> None:
+        timeout = self._levels[entry.level].timeout
+        if timeout is not None:
+            entry.leave_at = min(entry.deadline, entry.arrived + timeout / timedelta(seconds=1))
 
     # -- gathering
 
@@ -138,40 +218,45 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._busy or self._closed:
-            return
-        now = self._now()
-        verdict = self._queue.take(self._limits, now, idle=True)
-        if isinstance(verdict, WaitUntil):
-            if verdict.time != NEVER:
-                self._timer = self._loop.call_later(max(0.0, verdict.time - now), self._turn)
-            return
-        self._start(verdict, now)
+        while self._running < self._slots and not self._closed:
+            now = self._now()
+            verdict = self._queue.take(self._limits, now, idle=True)
+            if isinstance(verdict, WaitUntil):
+                if verdict.time != NEVER:
+                    self._timer = self._loop.call_later(max(0.0, verdict.time - now), self._turn)
+                return
+            if self._start(verdict, now):
+                return  # it ran at once: the loop has others to see first
 
     # -- running
 
-    def _start(self, parts: Sequence[Part], now: float) -> None:
+    def _start(self, parts: Sequence[Part], now: float) -> bool:
+        """Whether the batch was run at once."""
+        metrics = self._metrics
         rows = 0
         for part in parts:
             rows += part.rows
             if part.start == 0:
-                self._metrics.queue_seconds.observe(now - part.entry.arrived)
-        self._busy = True
-        self._metrics.batch_rows.observe(rows)
-        self._metrics.rows.inc(rows)
-        if self._pace.on_loop(rows):
+                metrics.queue_seconds.observe(now - part.entry.arrived)
+        if not self._running:
+            self.running_since = now
+        self._running += 1
+        metrics.batch_rows.observe(rows)
+        metrics.rows.inc(rows)
+        if self._slots == 1 and self._pace.on_loop(rows):
             try:
-                outcome = timed(self._run, parts)
+                outcome = timed(self._run, parts, self._padding)
             except BaseException as error:
                 self._broke(parts, rows, now, error)
             else:
                 self._finish(parts, rows, now, outcome)
-            return
+            return True
         self._worker.post(
-            lambda: timed(self._run, parts),
+            lambda: timed(self._run, parts, self._padding),
             lambda outcome: self._finish(parts, rows, now, outcome),
             lambda error: self._broke(parts, rows, now, error),
         )
+        return False
 
     def _broke(self, parts: Sequence[Part], rows: int, began: float, error: BaseException) -> None:
         """Something failed outside the model's run: a bug of ours, and no reason to stop."""
@@ -180,14 +265,13 @@ class Batcher:
         self._finish(parts, rows, began, Outcome([refusal] * len(parts)))
 
     def _finish(self, parts: Sequence[Part], rows: int, began: float, outcome: Outcome) -> None:
-        self._busy = False
+        self._running -= 1
+        now = self._now()
+        self.running_since = now if self._running else None
         self._pace.note(rows, outcome.busy)
-        self._metrics.engine_seconds.observe(self._now() - began)
-        if outcome.retried:
-            self._metrics.batch_failures.inc()
-        if outcome.inseparable and not self._limits.alone:
-            self._limits = Limits(self._limits.max_rows, alone=True)
-            self.signature = self.signature.unbatched()
+        self._forecast.ran(now - began)
+        self._metrics.engine_seconds.observe(now - began)
+        self._learn(outcome)
         try:
             for part, answer in zip(parts, outcome.answers, strict=True):
                 entry = part.entry
@@ -198,6 +282,27 @@ class Batcher:
         finally:  # whatever happens to these, the others do not wait for it
             if self._queue.depth:
                 self._wake()
+
+    def _learn(self, outcome: Outcome) -> None:
+        """What this batch says of the next ones."""
+        if outcome.retried:
+            self._metrics.batch_failures.inc()
+        if outcome.padded:
+            self._metrics.padded_values.inc(outcome.padded)
+        if outcome.no_memory:
+            self._metrics.out_of_memory.inc(len(outcome.no_memory))
+            self._room.ran_out(max(outcome.no_memory))
+        else:
+            self._room.succeeded()
+        if self._room.rows != self._limits.max_rows:
+            log.warning("batches have at most %d rows from now on", self._room.rows)
+            self._limits = replace(self._limits, max_rows=self._room.rows)
+        if outcome.inseparable and not self._limits.alone:
+            self._limits = replace(self._limits, alone=True)
+            self.signature = self.signature.unbatched()
+        if outcome.dead is not None and self._on_dead is not None:
+            self._on_dead(outcome.dead)
+            self._on_dead = None
 
     # -- leaving
 
@@ -218,7 +323,36 @@ class Batcher:
     def _sweep(self) -> None:
         self._sweeper, self._sweep_at = None, NEVER
         now = self._now()
-        for entry in [entry for entry in self._open if entry.deadline <= now]:
-            self._refuse(entry, DeadlinePassed("the request's time is over"))
+        for entry in [entry for entry in self._open if entry.leave_at <= now]:
+            if entry.deadline <= now:
+                self._metrics.deadlines_passed.inc()
+                self._refuse(entry, DeadlinePassed("the request's time is over"))
+            else:
+                self._waited_enough(entry)
         if self._open:
-            self._sweep_from(min(entry.deadline for entry in self._open))
+            self._sweep_from(min(entry.leave_at for entry in self._open))
+
+    def _waited_enough(self, entry: Entry) -> None:
+        """As long as its level lets it. One that is being run already goes on."""
+        entry.leave_at = entry.deadline
+        if entry.cursor:
+            return
+        level = self._levels[entry.level]
+        if level.on_timeout is OnTimeout.DEFER:
+            self._queue.move(entry, DEFERRED)
+        else:
+            self._metrics.deadlines_passed.inc()
+            self._refuse(
+                entry, DeadlinePassed("the request has waited for as long as its priority may")
+            )
+
+
+def _size(tensors: Tensors) -> int:
+    """Bytes."""
+    size = 0
+    for array in tensors.values():
+        if array.dtype.kind == "O":
+            size += sum(map(len, array.ravel().tolist()))
+        else:
+            size += array.nbytes
+    return size

@@ -23,8 +23,8 @@ class Entry:
     """
 
     __slots__ = (
-        "arrived", "cursor", "deadline", "done", "kin", "outputs", "pieces", "refusal", "rows",
-        "tensors", "total",
+        "arrived", "cursor", "deadline", "done", "kin", "leave_at", "level", "outputs", "pieces",
+        "refusal", "rows", "size", "tensors", "total",
     )  # fmt: skip
 
     def __init__(
@@ -35,6 +35,8 @@ class Entry:
         arrived: float,
         deadline: float,
         done: "Callable[[Entry], None]",
+        level: int = 1,
+        size: int = 0,
     ) -> None:
         self.tensors = tensors
         self.total = rows
@@ -43,7 +45,12 @@ class Entry:
         self.kin = kin
         self.arrived = arrived
         self.deadline = deadline
+        self.leave_at = deadline
+        """When it has waited for as long as its level lets it; the deadline where it does not."""
         self.done = done
+        self.level = level
+        self.size = size
+        """Bytes of its tensors."""
         self.outputs: Tensors | None = None
         self.refusal: Refusal | None = None
         self.pieces: list[tuple[int, int, Tensors]] | None = None
@@ -63,7 +70,7 @@ class Entry:
         """Take the answer of one part; whether it was the last one."""
         if self.settled:
             return True
-        if not part.whole:
+        if part.rows != self.total:
             pieces = self.pieces = self.pieces or []
             pieces.append((part.start, part.stop, outputs))
             if sum(stop - start for start, stop, _ in pieces) < self.total:
@@ -107,20 +114,17 @@ def into(answer: "asyncio.Future[Tensors]") -> Callable[[Entry], None]:
 class Part:
     """Some rows of one entry, in one batch."""
 
-    __slots__ = ("entry", "start", "stop")
+    __slots__ = ("entry", "rows", "start", "stop")
 
     def __init__(self, entry: Entry, start: int, stop: int) -> None:
         self.entry = entry
         self.start = start
         self.stop = stop
-
-    @property
-    def rows(self) -> int:
-        return self.stop - self.start
+        self.rows = stop - start
 
     @property
     def whole(self) -> bool:
-        return self.start == 0 and self.stop == self.entry.total
+        return self.rows == self.entry.total
 
     def tensors(self) -> Tensors:
         """Views on the entry's tensors."""

@@ -1,4 +1,4 @@
-"""The engine's thread: one job at a time, and it never dies of one."""
+"""The engine's threads: one job each at a time, and none dies of one."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,19 @@ _Job = Callable[[], None]
 
 
 class Worker:
-    """A daemon thread, so that an engine that hangs cannot keep the process from ending."""
+    """Daemon threads, so that an engine that hangs cannot keep the process from ending."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int = 1) -> None:
         self._loop = loop
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
-        self._thread.start()
+        self._threads = 0
+        self.grow(threads)
+
+    def grow(self, threads: int) -> None:
+        """So many jobs may run at once from now on; never fewer than before."""
+        while self._threads < threads:
+            self._threads += 1
+            threading.Thread(target=self._live, name=f"engine-{self._threads}", daemon=True).start()
 
     def post(
         self,
@@ -29,7 +35,7 @@ class Worker:
         done: Callable[[T], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """Run `work` on the thread; then, on the loop, `done` with its result or `failed`."""
+        """Run `work` on a thread; then, on the loop, `done` with its result or `failed`."""
 
         def job() -> None:
             try:
@@ -42,7 +48,7 @@ class Worker:
         self._jobs.put(job)
 
     async def call(self, work: Callable[[], T]) -> T:
-        """The result of `work`, run on the thread; what it raises is raised here."""
+        """The result of `work`, run on a thread; what it raises is raised here."""
         future: asyncio.Future[T] = self._loop.create_future()
 
         def done(result: T) -> None:
@@ -58,7 +64,8 @@ class Worker:
 
     def close(self) -> None:
         """No more jobs after those that wait."""
-        self._jobs.put(None)
+        for _ in range(self._threads):
+            self._jobs.put(None)
 
     def _back(self, callback: Callable[[T], None], value: T) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits

@@ -36,6 +36,7 @@ class PythonEngine:
     """See `Engine`; also has the hooks for single items."""
 
     computes = False
+    slots = 1
 
     def __init__(self, package: Package) -> None:
         self._package = package

@@ -124,7 +124,7 @@ class BoundedConnection(HttpToolsProtocol):
             # Where a message ended in the same piece, how much is the head's is not known.
             self._head_bytes = size if nothing_else else 0
         if self._head_bytes > HEAD_BYTES:
-            self._refuse_head()
+            self.refuse_head()
 
     def _forget_head(self) -> None:
         self._head_bytes = 0
@@ -139,7 +139,7 @@ class BoundedConnection(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _refuse_head(self) -> None:
+    def refuse_head(self) -> None:
         self._forget_head()
         if self.answering:
             self._answer_and_close()
@@ -159,7 +159,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         if self._too_long:
-            self._refuse_head()
+            self.refuse_head()
         elif not self.answering:
             super().send_400_response(msg)
         elif not self.cycle.more_body:

@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from modelfleet_runtime.errors import Limit
 from modelfleet_runtime.http.bounds import BoundedConnection
 from modelfleet_runtime.http.exchange import Exchange
 from modelfleet_runtime.incoming import REQUEST_ID_HEADER
@@ -22,6 +23,12 @@ LONGEST_KNOWN = 2048
 
 MOST_WAITING = 16
 """Requests that may wait on one connection for the answers before theirs; the next are not read."""
+
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    b"connection: close\r\ncontent-length: 53\r\n\r\n"
+    b'{"error":"the server has as many connections as may"}'
+)
 
 
 class _Known(NamedTuple):
@@ -51,6 +58,15 @@ class Connection(BoundedConnection):
         """The one whose turn it is, until its answer is written."""
         self._unsent = False
         """That answer waits until the client takes the ones before."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        service = self._service
+        service.metrics.connections.set(len(self.connections))
+        if len(self.connections) > service.limits.connections:
+            service.metrics.limited(Limit.CONNECTIONS)
+            transport.write(_TOO_MANY)
+            transport.close()
 
     # -- requests in
 
@@ -163,6 +179,10 @@ class Connection(BoundedConnection):
         else:
             super().on_message_complete()
 
+    def refuse_head(self) -> None:
+        self._service.metrics.limited(Limit.HEAD)
+        super().refuse_head()
+
     def spoil(self) -> None:
         if isinstance(self.cycle, Exchange):
             self._running = None
@@ -178,6 +198,7 @@ class Connection(BoundedConnection):
         if isinstance(self.cycle, Exchange):
             self.cycle = None  # it was told
         super().connection_lost(exc)
+        self._service.metrics.connections.set(len(self.connections))
 
     # -- answers out
 

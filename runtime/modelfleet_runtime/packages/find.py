@@ -5,11 +5,11 @@ from types import ModuleType
 
 from modelfleet_contract import FailureReason, ModelFormat
 from modelfleet_runtime.errors import CannotServe
-from modelfleet_runtime.packages import onnx_file, python_class, torchscript
+from modelfleet_runtime.packages import onnx_file, pt2, python_class, torchscript
 from modelfleet_runtime.packages.package import Match, NoMatch, Package
 
 # A class that loads a .onnx or .pt file beside it is a Python model, so that format is asked first.
-FORMATS: tuple[ModuleType, ...] = (python_class, onnx_file, torchscript)
+FORMATS: tuple[ModuleType, ...] = (python_class, onnx_file, pt2, torchscript)
 
 
 def find(place: Path, wanted: ModelFormat = ModelFormat.AUTO) -> Package:

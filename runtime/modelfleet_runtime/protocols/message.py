@@ -60,6 +60,8 @@ class Question:
     """Raises `Refusal`. Quick: it is called on the loop."""
     time_limit: float | None = None
     """Seconds from the arrival; shortens the deadline."""
+    priority: int = 0
+    """1 goes first; 0 is the model's default level."""
 
 
 Endpoint = Callable[[Incoming], Question | Coroutine[Any, Any, Answer]]

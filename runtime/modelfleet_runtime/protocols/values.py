@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from modelfleet_runtime.errors import BadInput, EngineBroken
+from modelfleet_runtime.errors import BadInput, EngineBroken, Limit
 from modelfleet_runtime.protocols.numbers import Numbers
 from modelfleet_runtime.signature import Array, DType
 
@@ -24,6 +24,8 @@ def parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if "ecursion" in str(error):
+            raise BadInput("the JSON is nested more than 1024 deep", Limit.JSON_DEPTH) from error
         raise BadInput(f"the body is not valid JSON: {error}") from error
 
 

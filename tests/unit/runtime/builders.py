@@ -32,9 +32,10 @@ def entry(
     arrived: float = 0.0,
     deadline: float = 1000.0,
     kin: Hashable = None,
+    level: int = 1,
 ) -> Entry:
     count = next(iter(tensors.values())).shape[0]
-    return Entry(tensors, count, kin, arrived, deadline, lambda _: None)
+    return Entry(tensors, count, kin, arrived, deadline, lambda _: None, level)
 
 
 def linear_onnx(folder: Path, first: int | str = "batch", name: str = "model.onnx") -> Path:

@@ -57,7 +57,14 @@ async def running(
     life = Life(metrics)
     worker = Worker(loop)
     batcher = Batcher(
-        run, signature, batching or Batching(), metrics, worker, loop, Pace(computes=False)
+        run,
+        signature,
+        batching or Batching(),
+        metrics,
+        worker,
+        loop,
+        Pace(computes=False),
+        on_dead=life.died,
     )
     served = Served("m", "3", "onnx", batcher, **steps)  # type: ignore[arg-type]
     if loaded:

@@ -20,6 +20,7 @@ from modelfleet_runtime.errors import (
     ClientLeft,
     DeadlinePassed,
     EngineBroken,
+    EngineDead,
     NotReady,
     OutOfMemory,
     QueueFull,
@@ -119,6 +120,56 @@ async def test_a_full_queue_refuses_at_once() -> None:
         submit(to, rows(1))
     gate.opened.set()
     await asyncio.gather(running.answer, *(one.answer for one in waiting))
+
+
+async def test_a_queue_is_full_of_bytes_too_but_one_alone_always_fits() -> None:
+    gate = Gate()
+    to = batcher(gate, queueBytes=100)
+    running = submit(to, rows(*range(10)))
+    await until(gate.entered)
+    large = submit(to, rows(*range(20)))  # 320 bytes
+    with pytest.raises(QueueFull, match="320 bytes wait"):
+        submit(to, rows(1))
+    gate.opened.set()
+    await asyncio.gather(running.answer, large.answer)
+
+
+async def test_a_request_that_is_too_large_may_be_refused() -> None:
+    to = batcher(doubling(), maxSize=4, oversize="Refuse")
+    with pytest.raises(BadInput, match="has 5 rows; this model takes at most 4"):
+        submit(to, rows(*range(5)))
+    await submit(to, rows(*range(4))).answer
+
+
+async def test_several_slots_run_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+
+    def run(batch: Tensors) -> Tensors:
+        both.wait(10)
+        return doubling()(batch)
+
+    loop = asyncio.get_running_loop()
+    worker = Worker(loop, threads=2)
+    batching = Batching(max_size=1)
+    to = Batcher(run, PIXELS, batching, Metrics("m"), worker, loop, Pace(False), slots=2)
+    await asyncio.gather(*(submit(to, rows(n)).answer for n in range(4)))
+    worker.close()
+
+
+async def test_a_dead_engine_is_told_once() -> None:
+    told: list[str] = []
+
+    def run(_: Tensors) -> Tensors:
+        raise EngineDead("the GPU is gone")
+
+    loop = asyncio.get_running_loop()
+    to = Batcher(
+        run, PIXELS, Batching(), Metrics("m"), Worker(loop), loop, Pace(False), on_dead=told.append
+    )
+    for _ in range(2):
+        with pytest.raises(EngineDead):
+            await submit(to, rows(1)).answer
+    assert told == ["the GPU is gone"]
 
 
 async def test_a_deadline_takes_a_request_out_of_the_queue_and_out_of_the_engine() -> None:
@@ -240,7 +291,7 @@ async def test_quick_models_are_run_on_the_loop_once_they_are_known_to_be_quick(
     to = batcher(doubling(lambda _: threads.add(threading.current_thread().name)), computes=True)
     for _ in range(100):
         await submit(to, rows(1)).answer
-    assert threads == {"engine", threading.main_thread().name}
+    assert threads == {"engine-1", threading.main_thread().name}
 
 
 async def test_close_settles_everything() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelfleet_runtime.batching.entry import Entry
-from modelfleet_runtime.batching.queue import Queue
+from modelfleet_runtime.batching.queue import Bounds, Queue
 from modelfleet_runtime.batching.rules import NEVER, Limits, WaitUntil
 from modelfleet_runtime.batching.scatter import run_batch
 from modelfleet_runtime.errors import BadInput, ClientLeft, Refusal
@@ -42,7 +42,7 @@ class World:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.queue = Queue(1000)
+        self.queue = Queue(Bounds(1000))
         self.now = 0.0
         self.entries: list[Entry] = []
         self.guilty: set[int] = set()

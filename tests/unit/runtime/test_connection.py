@@ -2,6 +2,7 @@
 happens to those that wait."""
 
 import asyncio
+import gzip
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import numpy as np
 import orjson
 
 from modelfleet_contract import Batching
+from modelfleet_runtime.limits import RequestLimits
 from modelfleet_runtime.signature import DType, Signature, Tensors, TensorSpec
 from tests.unit.runtime.builders import doubling
 from tests.unit.runtime.serving import Running, running
@@ -168,10 +170,8 @@ async def test_what_cannot_be_read_after_a_request_does_not_take_its_answer() ->
         return doubling()(batch)
 
     async with running(run) as at, wire(at) as to:
-        to.send(request(1, 0, 0, 0))
+        to.send(request(1, 0, 0, 0) + b"this is no HTTP\r\n\r\n")
         assert await asyncio.to_thread(entered.wait, 10)
-        to.send(b"this is no HTTP\r\n\r\n")
-        await to.writer.drain()
         gate.set()
         assert await to.outputs() == [2, 0]
         assert await to.ended()
@@ -221,3 +221,28 @@ async def test_a_client_that_reads_nothing_makes_nobody_answer_into_memory() -> 
         for _ in range(many):
             assert (await to.answer())[0] == 200
     assert runs == many
+
+
+async def test_one_connection_too_many_is_told_so_and_closed() -> None:
+    async with running(doubling(), limits=RequestLimits(connections=2)) as at:
+        async with wire(at) as one, wire(at) as other, wire(at) as third:
+            status, headers, body = await third.answer()
+            assert (status, headers["retry-after"]) == (503, "1")
+            assert "connections" in orjson.loads(body)["error"]
+            assert await third.ended()
+            for to in (one, other):
+                to.send(request(1, 0, 0, 0))
+                assert await to.outputs() == [2, 0]
+        page = at.metrics.exposition()[1].decode()
+    assert 'inference_limit_refusals_total{limit="connections",model_name="m"} 1.0' in page
+
+
+async def test_a_body_that_becomes_far_larger_is_refused() -> None:
+    limits = RequestLimits(inflate_free_bytes=1000)
+    body = gzip.compress(b" " * 1_000_000)
+    head = HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with running(doubling(), limits=limits) as at, wire(at) as to:
+        to.send(head + body)
+        status, _, text = await to.answer()
+    assert status == 413
+    assert b"more than 200 times as large" in text

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from modelfleet_contract import FailureReason
+from modelfleet_contract import EngineSettings, FailureReason
 from modelfleet_runtime.engines.engine import Engine, engine_for
 from modelfleet_runtime.engines.onnx import rows_come_first
 from modelfleet_runtime.engines.python import PythonEngine
@@ -18,50 +18,9 @@ from modelfleet_runtime.packages.find import find
 from modelfleet_runtime.signature import Tensors
 from tests.unit.runtime.builders import PIXELS, linear_onnx, python_model, rows
 
-LINEAR = """
-import numpy as np
-import beside
-
-class Model:
-    inputs = {"x": ("FP32", [-1, 4])}
-    outputs = {"y": ("FP32", [-1, 2])}
-
-    def load(self, folder):
-        self.weights = np.array([[1, 2]] * 4, np.float32) * beside.ONE
-
-    def predict(self, inputs):
-        return inputs["x"] @ self.weights
-"""
-
 
 def engine(place: Path) -> Engine:
-    return engine_for(find(place), 1)
-
-
-def onnx_place(folder: Path) -> Path:
-    linear_onnx(folder)
-    return folder
-
-
-def python_place(folder: Path) -> Path:
-    python_model(folder, LINEAR)
-    (folder / "beside.py").write_text("ONE = 1\n")
-    return folder
-
-
-@pytest.mark.parametrize("build", [onnx_place, python_place])
-def test_every_engine(build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    made = engine(build(tmp_path))
-    signature = made.load()
-    assert [spec.describe() for spec in signature.inputs] == ["x FP32 [-1,4]"]
-    assert [spec.describe() for spec in signature.outputs] == ["y FP32 [-1,2]"]
-    assert signature.batched
-    assert made.warm_up(8) == signature
-    out = made.run(rows(1, 2, 3))["y"]
-    assert out.dtype == np.float32
-    np.testing.assert_array_equal(out, [[4, 8], [8, 16], [12, 24]])
-    made.close()
+    return engine_for(find(place), EngineSettings(), 1)
 
 
 def failure(place: Path, rows_: int = 4) -> tuple[FailureReason, str]:
@@ -324,7 +283,7 @@ def test_an_image_without_torch_says_which_to_use(
     monkeypatch.setitem(sys.modules, "torch", None)
     package = Package(ModelFormat.TORCHSCRIPT, tmp_path / "model.pt", tmp_path)
     with pytest.raises(CannotServe) as caught:
-        engine_for(package, 1).load()
+        engine_for(package, EngineSettings(), 1).load()
     assert caught.value.failure.reason is FailureReason.UNSUPPORTED
     assert "torch flavour" in caught.value.failure.message
 

@@ -41,7 +41,7 @@ def outcome(decode: Any) -> Any:
     except Refusal as refusal:
         return type(refusal), refusal.message
     tensors = {n: (a.dtype, a.shape, a.tobytes(), a.flags.aligned) for n, a in call.tensors.items()}
-    return tensors, call.id, call.outputs, call.binary, call.time_limit
+    return tensors, call.id, call.outputs, call.binary, call.time_limit, call.priority
 
 
 @given(
@@ -55,6 +55,7 @@ def outcome(decode: Any) -> Any:
                     {"id": "x"},
                     {"parameters": {"binary_data_output": True, "timeout": 1000}},
                     {"outputs": [{"name": "y"}]},
+                    {"parameters": {"priority": 2}},
                     {"outputs": 3},
                 ]
             ),

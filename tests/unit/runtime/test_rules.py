@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from modelfleet_runtime.batching.rules import NEVER, Limits, Take, WaitUntil, gather
+from modelfleet_runtime.batching.rules import DEFERRED, NEVER, Limits, Take, WaitUntil, gather
 
 
 @dataclass
@@ -14,26 +14,38 @@ class Req:
     rows: int
     arrived: float = 0.0
     deadline: float = 1000.0
+    level: int = 1
 
 
 DELAY = Limits(max_rows=8, max_delay=1.0)
+LIKES = Limits(max_rows=16, max_delay=1.0, preferred=(4, 8))
 
 CASES = [
-    ("an idle engine is given one request at once", [[Req(1)]], Limits(8), 0.0, True, Take(0, 1, 1)),
+    ("an idle engine is given one request at once", [[Req(1)]], Limits(8), 0.0, True, Take(0, 1)),
     ("a busy engine is given nothing", [[Req(8)]], Limits(8), 0.0, False, WaitUntil(NEVER)),
-    ("all that wait go together", [[Req(1), Req(2)]], Limits(8), 0.0, True, Take(0, 2, 3)),
-    ("rows are counted", [[Req(5), Req(3), Req(1)]], Limits(8), 0.0, True, Take(0, 2, 8)),
-    ("nobody overtakes to fill a batch", [[Req(5), Req(4), Req(1)]], Limits(8), 0.0, True, Take(0, 1, 5)),
-    ("one that is too large is cut", [[Req(20), Req(1)]], Limits(8), 0.0, True, Take(0, 1, 8)),
+    ("all that wait go together", [[Req(1), Req(2)]], Limits(8), 0.0, True, Take(0, 3)),
+    ("rows are counted", [[Req(5), Req(3), Req(1)]], Limits(8), 0.0, True, Take(0, 8)),
+    ("nobody overtakes to fill a batch", [[Req(5), Req(4), Req(1)]], Limits(8), 0.0, True, Take(0, 5)),
+    ("one that is too large is cut", [[Req(20), Req(1)]], Limits(8), 0.0, True, Take(0, 8)),
     ("a delay lets a small batch wait", [[Req(1, 2.0)]], DELAY, 2.5, True, WaitUntil(3.0)),
-    ("a delay ends", [[Req(1, 2.0)]], DELAY, 3.0, True, Take(0, 1, 1)),
-    ("a full batch does not wait", [[Req(8, 2.0)]], DELAY, 2.0, True, Take(0, 1, 8)),
-    ("one that no more fits to does not wait", [[Req(5, 2.0), Req(5, 2.1)]], DELAY, 2.1, True, Take(0, 1, 5)),
+    ("a delay ends", [[Req(1, 2.0)]], DELAY, 3.0, True, Take(0, 1)),
+    ("a full batch does not wait", [[Req(8, 2.0)]], DELAY, 2.0, True, Take(0, 8)),
+    ("one that no more fits to does not wait", [[Req(5, 2.0), Req(5, 2.1)]], DELAY, 2.1, True, Take(0, 5)),
     ("a delay takes at most half of the time", [[Req(1, 2.0, 2.8)]], DELAY, 2.2, True, WaitUntil(2.4)),
-    ("the kin that came first goes first", [[Req(1, 2.0)], [Req(1, 1.0)]], Limits(8), 3.0, True, Take(1, 1, 1)),
-    ("a full kin passes one that waits", [[Req(1, 2.0)], [Req(8, 2.1)]], DELAY, 2.2, True, Take(1, 1, 8)),
+    ("the kin that came first goes first", [[Req(1, 2.0)], [Req(1, 1.0)]], Limits(8), 3.0, True, Take(1, 1)),
+    ("a full kin passes one that waits", [[Req(1, 2.0)], [Req(8, 2.1)]], DELAY, 2.2, True, Take(1, 8)),
     ("of two that wait the earlier end counts", [[Req(1, 2.0)], [Req(1, 1.5)]], DELAY, 2.2, True, WaitUntil(2.5)),
-    ("alone means one request, whole", [[Req(20), Req(1)]], Limits(8, alone=True), 0.0, True, Take(0, 1, 20)),
+    ("alone means one request, whole", [[Req(20), Req(1)]], Limits(8, alone=True), 0.0, True, Take(0, 20)),
+    ("a preferred size does not wait", [[Req(3, 2.0), Req(1, 2.0)]], LIKES, 2.0, True, Take(0, 4)),
+    ("the largest preferred size that is there goes", [[Req(4, 2.0), Req(4, 2.0), Req(3, 2.0)]], LIKES, 2.0, True, Take(0, 8)),
+    ("what is no preferred size waits", [[Req(3, 2.0), Req(2, 2.0)]], LIKES, 2.0, True, WaitUntil(3.0)),
+    ("after the delay what is there goes", [[Req(3, 2.0), Req(2, 2.0)]], LIKES, 3.0, True, Take(0, 5)),
+    ("a full batch goes, preferred or not", [[Req(3), Req(13)]], LIKES, 0.0, True, Take(0, 16)),
+    ("a preferred size goes rather than a fuller one that no more fits to", [[Req(8), Req(3), Req(9)]], LIKES, 0.0, True, Take(0, 8)),
+    ("without a delay a preferred size is still the one", [[Req(4), Req(1)]], Limits(8, preferred=(4,)), 0.0, True, Take(0, 4)),
+    ("a higher level goes before who came first", [[Req(1, 1.0, level=2)], [Req(1, 2.0)]], Limits(8), 3.0, True, Take(1, 1)),
+    ("half of its time makes a low level first", [[Req(1, 1.0, 5.0, level=3)], [Req(1, 2.0)]], Limits(8), 3.0, True, Take(0, 1)),
+    ("who was deferred stays behind, however long", [[Req(1, 1.0, 5.0, level=DEFERRED)], [Req(1, 4.0)]], Limits(8), 4.5, True, Take(1, 1)),
     ("no requests, no batch", [], Limits(8), 0.0, True, WaitUntil(NEVER)),
 ]  # fmt: skip
 

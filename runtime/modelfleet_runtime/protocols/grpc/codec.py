@@ -146,6 +146,11 @@ def _parameters(parameters: "Mapping[str, pb.InferParameter]", call: Call) -> No
         if type(timeout) is not int or timeout <= 0:
             raise BadInput('"timeout" is not a number of microseconds above 0')
         call.time_limit = timeout / 1e6
+    priority = _value(parameters, "priority")
+    if priority is not None:
+        if type(priority) is not int or not 0 <= priority < 1 << 32:
+            raise BadInput('"priority" is not a whole number, 1 for the first level')
+        call.priority = priority
 
 
 def _value(parameters: "Mapping[str, pb.InferParameter]", name: str) -> Any:

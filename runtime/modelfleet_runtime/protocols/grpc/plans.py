@@ -51,6 +51,7 @@ class _Plan:
     """Bytes of the values, with their tags and lengths."""
     outputs: dict[str, bool | None]
     time_limit: float | None
+    priority: int
 
 
 _Key = tuple[tuple[str, np.dtype[np.generic], tuple[int, ...]], ...]
@@ -68,7 +69,7 @@ class GrpcInference:
 
     def infer(self, request: Incoming) -> Question:
         call = self._decode(request.body, request.served)
-        return Question(call.tensors, partial(self._encode, call), call.time_limit)
+        return Question(call.tensors, partial(self._encode, call), call.time_limit, call.priority)
 
     # -- requests
 
@@ -103,7 +104,9 @@ class GrpcInference:
             return  # their values stand elsewhere
         if len(self._plans) >= MOST:
             self._plans.clear()
-        self._plans[frame] = _Plan(tuple(inputs), length, call.outputs, call.time_limit)
+        self._plans[frame] = _Plan(
+            tuple(inputs), length, call.outputs, call.time_limit, call.priority
+        )
 
     # -- answers
 
@@ -158,7 +161,7 @@ def _follow(plan: _Plan, message: bytes, at: int, call_id: bytes | None) -> Call
         tensors[part.name] = array if array.flags.aligned else array.copy()
         at += part.nbytes
     name = None if call_id is None else call_id.decode("ascii")
-    return Call(tensors, name, plan.outputs, True, plan.time_limit)
+    return Call(tensors, name, plan.outputs, True, plan.time_limit, plan.priority)
 
 
 def split(message: bytes) -> tuple[bytes | None, bytes | None, int]:

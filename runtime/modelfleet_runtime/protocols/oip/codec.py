@@ -41,6 +41,8 @@ class Call:
     """Whether outputs are wanted in binary where nothing else is said."""
     time_limit: float | None = None
     """Seconds from the arrival."""
+    priority: int = 0
+    """1 goes first; 0 is the model's default."""
 
 
 def decode(length: bytes | None, body: bytes, signature: Signature) -> Call:
@@ -97,6 +99,11 @@ def _read_rest(value: dict[str, Any], call: Call, signature: Signature) -> None:
             if type(timeout) is not int or timeout <= 0:
                 raise BadInput('"timeout" is not a number of microseconds above 0')
             call.time_limit = timeout / 1e6
+        priority = parameters.get("priority")
+        if priority is not None:
+            if type(priority) is not int or not 0 <= priority < 1 << 32:
+                raise BadInput('"priority" is not a whole number, 1 for the first level')
+            call.priority = priority
     outputs = value.get("outputs")
     if outputs is None:
         return

@@ -44,6 +44,7 @@ class _Plan:
     outputs: dict[str, bool | None]
     binary: bool
     time_limit: float | None
+    priority: int
 
 
 _Head = tuple[Headers, bytes]
@@ -78,7 +79,7 @@ class Plans:
         for part in plan.inputs:
             array = np.frombuffer(body, part.dtype, part.count, part.start).reshape(part.shape)
             tensors[part.name] = array if array.flags.aligned else array.copy()
-        return Call(tensors, None, plan.outputs, plan.binary, plan.time_limit)
+        return Call(tensors, None, plan.outputs, plan.binary, plan.time_limit, plan.priority)
 
     def encode(self, call: Call, outputs: Tensors) -> Answer:
         """See `codec.encode`."""
@@ -113,7 +114,9 @@ class Plans:
             return  # some of them stand in the JSON
         if len(self._plans) >= MOST:
             self._plans.clear()
-        self._plans[text] = _Plan(tuple(inputs), length, call.outputs, call.binary, call.time_limit)
+        self._plans[text] = _Plan(
+            tuple(inputs), length, call.outputs, call.binary, call.time_limit, call.priority
+        )
 
     def _keep_head(self, key: _Key, arrays: Iterable[Array], answer: Answer) -> None:
         size = sum(array.nbytes for array in arrays)

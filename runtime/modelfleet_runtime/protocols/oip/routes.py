@@ -42,7 +42,7 @@ class OipRoutes:
             check_json_type(request.headers)
         plans = self._plans
         call = plans.decode(length, request.body, request.served.signature)
-        return Question(call.tensors, partial(plans.encode, call), call.time_limit)
+        return Question(call.tensors, partial(plans.encode, call), call.time_limit, call.priority)
 
     def is_infer(self, path: str) -> bool:
         """Whether the path is that of an inference, for whatever model."""

@@ -1,0 +1,35 @@
+"""MLServer, by a runtime class of the user's."""
+
+import json
+from pathlib import Path
+
+from benchmarks.runtime import wire
+from benchmarks.runtime.models import Bench
+from benchmarks.runtime.peers.peer import Peer
+
+
+def _command(peer: Peer, bench: Bench, port: int, folder: Path) -> list[str]:
+    settings = {
+        "http_port": port, "host": "127.0.0.1", "grpc_port": port + 1, "metrics_port": port + 2,
+        "parallel_workers": 1, "debug": False, "environments_dir": str(folder / "environments"),
+        "metrics_dir": str(folder),
+    }  # fmt: skip
+    model = {
+        "name": bench.name,
+        "implementation": "mlserver_model.Bench",
+        "max_batch_size": 32,
+        "max_batch_time": 0.001,
+        "parameters": {"version": "1"},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "model-settings.json").write_text(json.dumps(model))
+    return [str(peer.python.parent / "mlserver"), "start", str(folder)]
+
+
+MLSERVER = Peer(
+    "mlserver",
+    ("mlserver==1.7.1", "onnxruntime==1.32.0", "numpy"),
+    _command,
+    {"json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", bench.requests)},
+    "parallel_workers=1, max_batch_size=32, max_batch_time=1 ms",
+)

@@ -1,0 +1,75 @@
+"""What every peer is."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.runtime import wire
+from benchmarks.runtime.models import Bench, cache
+from benchmarks.runtime.wire import Wire
+
+SERVE = Path(__file__).resolve().parent.parent / "serve"
+ONNXRUNTIME = "onnxruntime==1.32.0"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One server."""
+
+    name: str
+    requires: tuple[str, ...]
+    """For an environment of its own."""
+    command: Callable[["Peer", Bench, int, Path], list[str]]
+    """How it is started for a model, on a port, with a folder to write into."""
+    wires: Mapping[str, Callable[[Bench], Wire]]
+    """By protocol; the first is what its users would send for speed."""
+    settings: str = ""
+    """Its batching, in its own words."""
+    stops: bool = True
+    """Whether it can be halted (SIGSTOP) while others are measured."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def python(self) -> Path:
+        return cache() / "env" / self.name / "bin" / "python"
+
+    def install(self) -> None:
+        """Raises `subprocess.CalledProcessError`."""
+        folder = self.python.parent.parent
+        done = folder / ".requires"
+        wanted = "\n".join(self.requires)
+        if not done.exists() or done.read_text() != wanted:
+            print(f"  installing {self.name}", flush=True)
+            uv = shutil.which("uv") or str(cache().parent / "uv" / "bin" / "uv")
+            subprocess.run(
+                [uv, "venv", "-q", "--clear", "--python", "3.11", str(folder)], check=True
+            )
+            subprocess.run(
+                [uv, "pip", "install", "-q", "-p", str(self.python), *self.requires], check=True
+            )
+            done.write_text(wanted)
+
+    def env(self, bench: Bench) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(SERVE),
+            "BENCH_MODEL": bench.name,
+            "BENCH_FOLDER": str(bench.folder),
+            "BENCH_CODE": str(SERVE),
+            "BENCH_THREADS": str(bench.threads),
+            "OMP_NUM_THREADS": str(bench.threads),
+            **self.environment,
+        }
+
+
+def script(name: str) -> Callable[[Peer, Bench, int, Path], list[str]]:
+    """A server that is a file in `serve/` and takes its port as an argument."""
+    return lambda peer, bench, port, folder: [str(peer.python), str(SERVE / name), str(port)]
+
+
+def raw(path: str) -> Callable[[Bench], Wire]:
+    return lambda bench: wire.raw(path, bench.requests)

@@ -1,0 +1,127 @@
+"""A batch that fails: how many runs find the guilty, and what memory teaches."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelfleet_runtime.batching.entry import Part
+from modelfleet_runtime.batching.room import PATIENCE, Room
+from modelfleet_runtime.batching.scatter import run_batch
+from modelfleet_runtime.errors import BadInput, EngineDead, OutOfMemory
+from modelfleet_runtime.signature import Tensors
+from tests.unit.runtime.builders import entry
+
+
+def parts(*rows: int) -> list[Part]:
+    """A whole request for each number of rows, filled with its place."""
+    entries = [entry({"x": np.full((n, 1), place, float)}) for place, n in enumerate(rows)]
+    return [one.cut(one.rows) for one in entries]
+
+
+@given(n=st.integers(2, 64), guilty=st.sets(st.integers(0, 63)))
+def test_the_guilty_fail_alone_within_a_bound_of_runs(n: int, guilty: set[int]) -> None:
+    runs = 0
+
+    def run(batch: Tensors) -> Tensors:
+        nonlocal runs
+        runs += 1
+        if guilty & set(batch["x"].ravel().astype(int).tolist()):
+            raise BadInput("poisoned")
+        return {"y": batch["x"]}
+
+    outcome = run_batch(run, parts(*[1] * n))
+    for place, answer in enumerate(outcome.answers):
+        if place in guilty:
+            assert isinstance(answer, BadInput)
+        else:
+            assert not isinstance(answer, Exception)
+            assert answer["y"].item() == place
+    assert runs <= n + 2 * math.ceil(math.log2(n)) + 1
+
+
+def test_one_guilty_of_32_costs_few_runs() -> None:
+    runs = 0
+
+    def run(batch: Tensors) -> Tensors:
+        nonlocal runs
+        runs += 1
+        if 13 in batch["x"]:
+            raise BadInput("poisoned")
+        return {"y": batch["x"]}
+
+    run_batch(run, parts(*[1] * 32))
+    assert runs == 11
+
+
+@given(rows=st.lists(st.integers(1, 9), min_size=1, max_size=12), memory=st.integers(1, 8))
+def test_out_of_memory_halves_until_it_fits(rows: list[int], memory: int) -> None:
+    """A single request too: its rows are run apart and come back together."""
+
+    def run(batch: Tensors) -> Tensors:
+        if len(batch["x"]) > memory:
+            raise OutOfMemory("no")
+        return {"y": batch["x"]}
+
+    outcome = run_batch(run, parts(*rows))
+    for place, (count, answer) in enumerate(zip(rows, outcome.answers, strict=True)):
+        assert not isinstance(answer, Exception)
+        assert answer["y"].tolist() == [[place]] * count
+    assert bool(outcome.no_memory) == (sum(rows) > memory)
+
+
+def test_no_memory_for_one_row_is_said() -> None:
+    def run(_: Tensors) -> Tensors:
+        raise OutOfMemory("no")
+
+    outcome = run_batch(run, parts(1, 2))
+    assert all(isinstance(answer, OutOfMemory) for answer in outcome.answers)
+
+
+def test_a_dead_engine_is_not_asked_again() -> None:
+    runs = 0
+
+    def run(_: Tensors) -> Tensors:
+        nonlocal runs
+        runs += 1
+        raise EngineDead("the GPU is gone")
+
+    outcome = run_batch(run, parts(1, 1, 1))
+    assert outcome.dead == "the GPU is gone"
+    assert [type(answer) for answer in outcome.answers] == [EngineDead] * 3
+    assert runs == 1
+
+
+def test_who_left_in_the_meantime_is_not_run_alone() -> None:
+    batch = parts(1, 1, 1)
+    seen: list[list[float]] = []
+
+    def run(tensors: Tensors) -> Tensors:
+        seen.append(tensors["x"].ravel().tolist())
+        if len(seen) == 1:
+            batch[2].entry.fail(BadInput("left"))
+        raise BadInput("no")
+
+    run_batch(run, batch)
+    assert [2.0] not in seen
+
+
+@pytest.mark.parametrize(("most", "out", "then"), [(32, 32, 16), (32, 7, 3), (32, 1, 1), (1, 1, 1)])
+def test_room_shrinks_below_what_failed(most: int, out: int, then: int) -> None:
+    room = Room(most)
+    room.ran_out(out)
+    assert room.rows == then
+
+
+def test_room_grows_back_after_many_batches() -> None:
+    room = Room(32)
+    room.ran_out(32)
+    room.ran_out(16)
+    assert room.rows == 8
+    sizes = []
+    for _ in range(2 * PATIENCE + 5):
+        room.succeeded()
+        sizes.append(room.rows)
+    assert sizes == [8] * (PATIENCE - 1) + [16] * PATIENCE + [32] * 6
