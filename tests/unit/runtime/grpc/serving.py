@@ -42,7 +42,7 @@ class Running:
 
     def unary(self, method: str, request: type[Any], response: type[Any]) -> Any:
         """A callable that takes a message and gives a call, which can be awaited."""
-        return self.channel.unary_unary(  # type: ignore[call-overload]
+        return self.channel.unary_unary(
             f"/{method}", request.SerializeToString, response.FromString
         )
 
@@ -60,7 +60,7 @@ class Running:
         return self.channel.unary_unary(f"/{method}")
 
     def stream(self, requests: Any) -> Any:
-        return self.channel.stream_stream(  # type: ignore[call-overload]
+        return self.channel.stream_stream(
             f"/{INFERENCE}/ModelStreamInfer",
             pb.ModelInferRequest.SerializeToString,
             pb.ModelStreamInferResponse.FromString,

@@ -4,6 +4,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import hpack
 import pytest
@@ -68,7 +69,7 @@ class Client:
         while True:
             flags, payload = await self.wait_for(frames.HEADERS, number)
             if flags & frames.END_STREAM:
-                return dict(self._decoder.decode(payload))["grpc-status"]
+                return texts(self._decoder, payload)["grpc-status"]
 
     async def reset(self, number: int) -> Code:
         """The code with which the stream is reset."""
@@ -92,6 +93,11 @@ class Client:
         self.send(frame(frames.PING, 0, 0, b"12345678"))
         while await self.wait_for(frames.PING) != (frames.ACK, b"12345678"):
             pass
+
+
+def texts(decoder: hpack.Decoder, block: bytes) -> dict[str, str]:
+    pairs: Any = decoder.decode(block)
+    return dict(pairs)
 
 
 def prefixed(message: bytes, flag: int = 0) -> bytes:
@@ -429,7 +435,7 @@ async def test_what_is_no_call_is_answered_as_http(
         client.send(frame(frames.HEADERS, END, 1, block))
         flags, payload = await client.wait_for(frames.HEADERS, 1)
         assert flags & frames.END_STREAM
-        assert dict(hpack.Decoder().decode(payload))[":status"] == status
+        assert texts(hpack.Decoder(), payload)[":status"] == status
 
 
 async def test_more_calls_than_may_be_open_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

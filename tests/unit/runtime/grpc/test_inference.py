@@ -218,9 +218,8 @@ async def test_a_connection_that_breaks_takes_its_calls_out_of_the_queue() -> No
         first = up.infer(request())
         await reached(gate.entered)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{up.port}") as other:
-            lost = other.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
-                request().SerializeToString()
-            )
+            method: Any = other.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            lost = method(request().SerializeToString())
             await until(lambda: up.served.batcher.open >= 2)
         await until(lambda: up.served.batcher.open <= 1)
         assert lost.cancelled()
@@ -249,7 +248,7 @@ async def test_a_request_may_say_its_time_itself(how: str) -> None:
         first = up.infer(request())
         await reached(gate.entered)
         asked = request()
-        metadata = ()
+        metadata: tuple[tuple[str, str], ...] = ()
         if how == "parameter":
             asked.parameters["timeout"].int64_param = 20_000
         else:

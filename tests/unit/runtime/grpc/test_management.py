@@ -29,7 +29,7 @@ async def check(up: Running, name: str = "") -> int:
 
 
 def watch(up: Running, name: str = "") -> Any:
-    return up.channel.unary_stream(  # type: ignore[call-overload]
+    return up.channel.unary_stream(
         f"/{HEALTH}/Watch",
         health_pb2.HealthCheckRequest.SerializeToString,
         Serving.FromString,
