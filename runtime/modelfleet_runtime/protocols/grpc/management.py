@@ -92,7 +92,9 @@ class Management:
 
     def _server(self, _: pb.ServerMetadataRequest) -> Message:
         said = self._oip.server_metadata(metadata.version("modelfleet"))
-        return pb.ServerMetadataResponse(**said)
+        response = pb.ServerMetadataResponse(**said)
+        response.extensions.extend(("model_configuration", "statistics"))
+        return response
 
     def _model_ready(self, request: pb.ModelReadyRequest) -> Message:
         self._check(request)

@@ -62,12 +62,15 @@ class Reflection:
         self._error(response, Status.NOT_FOUND, f"there is no file {name[:80]!r}")
 
     def _symbol(self, name: str, response: Any) -> None:
-        try:
-            file = POOL.FindFileContainingSymbol(name)
-        except KeyError:
-            self._error(response, Status.NOT_FOUND, f"there is no symbol {name[:80]!r}")
-        else:
+        # The pool knows no methods and no fields; they are where what they belong to is.
+        for symbol in (name, name.rpartition(".")[0]):
+            try:
+                file = POOL.FindFileContainingSymbol(symbol)
+            except KeyError:
+                continue
             response.file_descriptor_response.file_descriptor_proto.append(file.serialized_pb)
+            return
+        self._error(response, Status.NOT_FOUND, f"there is no symbol {name[:80]!r}")
 
     def _error(self, response: Any, code: Status, message: str) -> None:
         response.error_response.error_code = code
