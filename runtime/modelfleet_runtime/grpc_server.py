@@ -6,6 +6,7 @@ import logging
 import socket
 
 from modelfleet_contract import Batching
+from modelfleet_runtime.errors import Limit
 from modelfleet_runtime.grpc.methods import Methods
 from modelfleet_runtime.grpc.rpc import Handler, Rpc
 from modelfleet_runtime.http2 import frames
@@ -31,10 +32,14 @@ class GrpcServer:
 
     async def start(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        bodies = self._service.bodies
-        self._server = await loop.create_server(
-            lambda: Connection(self._open, bodies, self._connections, loop), sock=sock
-        )
+        self._server = await loop.create_server(lambda: self._connection(loop), sock=sock)
+
+    def _connection(self, loop: asyncio.AbstractEventLoop) -> Connection:
+        service = self._service
+        full = len(self._connections) >= service.limits.connections
+        if full:
+            service.metrics.limited(Limit.CONNECTIONS)
+        return Connection(self._open, service.bodies, self._connections, loop, full)
 
     def changed(self) -> None:
         """The server became ready, or was told to stop."""

@@ -33,7 +33,7 @@ class Settings:
     limits: RequestLimits = field(default_factory=RequestLimits)
     """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB.
     MODELFLEET_MAX_BODIES_BYTES: all bodies held at once. Default 256 MiB; never less than one.
-    MODELFLEET_MAX_CONNECTIONS: HTTP connections at once. Default 4096."""
+    MODELFLEET_MAX_CONNECTIONS: connections at once, on each port. Default 4096."""
     drain_seconds: float = 1.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
     the pod's preStop has already waited until the endpoints were gone."""

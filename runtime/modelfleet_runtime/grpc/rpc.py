@@ -17,6 +17,11 @@ class Rpc(Protocol):
     unsent: int
     """Bytes of answers that the client has not made room for."""
 
+    @property
+    def partial(self) -> bool:
+        """Whether there is a message that was not taken: a part of one, or all of it while the
+        handler is full."""
+
     def answer(self, message: bytes, tail: Sequence[memoryview], request_id: bytes) -> None:
         """The one message of the answer (`message` and `tail` together), and that all is well."""
 
