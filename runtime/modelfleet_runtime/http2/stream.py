@@ -185,7 +185,7 @@ class Stream:
             self.handler.message(message, flag == 1)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"a message is larger than {self._bounds.message_bytes} bytes", Limit.BODY)
+        return TooLarge(f"a message is larger than {self._bounds.message_bytes} bytes")
 
     def _half_closed(self) -> None:
         if self._buffer is not None:
