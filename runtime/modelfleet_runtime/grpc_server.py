@@ -5,6 +5,7 @@ import contextlib
 import logging
 
 from modelfleet_contract import Batching
+from modelfleet_runtime.errors import Limit
 from modelfleet_runtime.grpc.methods import Methods
 from modelfleet_runtime.grpc.rpc import Handler, Rpc
 from modelfleet_runtime.http2 import frames
@@ -33,12 +34,16 @@ class GrpcServer:
         """The port, which is another one where 0 was asked. Raises `CannotServe`."""
         sock = listen(host, port)
         loop = asyncio.get_running_loop()
-        bodies = self._service.bodies
-        self._server = await loop.create_server(
-            lambda: Connection(self._open, bodies, self._connections, loop), sock=sock
-        )
+        self._server = await loop.create_server(lambda: self._connection(loop), sock=sock)
         found: int = sock.getsockname()[1]
         return found
+
+    def _connection(self, loop: asyncio.AbstractEventLoop) -> Connection:
+        service = self._service
+        full = len(self._connections) >= service.limits.connections
+        if full:
+            service.metrics.limited(Limit.CONNECTIONS)
+        return Connection(self._open, service.bodies, self._connections, loop, full)
 
     def changed(self) -> None:
         """The server became ready, or was told to stop."""

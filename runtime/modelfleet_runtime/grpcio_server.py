@@ -125,6 +125,8 @@ class _Call:
         self.handler: Any = None
         self.request_id = ""
         self.unsent = 0
+        self.partial = False
+        """grpcio hands on whole messages only."""
         self.out: asyncio.Queue[bytes | _Finish] = asyncio.Queue()
         self._finished = False
         self._room = asyncio.Event()

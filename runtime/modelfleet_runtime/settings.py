@@ -29,14 +29,14 @@ class Settings:
     """MODELFLEET_GRPC_PORT: the port for gRPC; 0 takes a free one and logs it, `off` opens none.
     Default 8081."""
     grpc: str = "own"
-    """MODELFLEET_GRPC: own, or grpcio: the port on grpcio's server, which is about four times slower
-    and answers the same. Default own."""
+    """MODELFLEET_GRPC: own, or grpcio: the port on grpcio's server, which is four times slower and
+    answers the same. Default own."""
     threads: int | None = None
     """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
     limits: RequestLimits = field(default_factory=RequestLimits)
     """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB.
     MODELFLEET_MAX_BODIES_BYTES: all bodies held at once. Default 256 MiB; never less than one.
-    MODELFLEET_MAX_CONNECTIONS: HTTP connections at once. Default 4096."""
+    MODELFLEET_MAX_CONNECTIONS: connections at once, on each port. Default 4096."""
     drain_seconds: float = 1.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
     the pod's preStop has already waited until the endpoints were gone."""

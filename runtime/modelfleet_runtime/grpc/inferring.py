@@ -106,8 +106,8 @@ class StreamInfer:
     A request that fails is answered with its error, and the stream goes on.
     """
 
-    __slots__ = ("_ended", "_half_closed", "_headers", "_limit", "_open", "_route", "_rpc",
-                 "_service")  # fmt: skip
+    __slots__ = ("_ended", "_half_closed", "_headers", "_limit", "_message_limit", "_open",
+                 "_route", "_rpc", "_service")  # fmt: skip
 
     def __init__(self, service: Service, route: Route, headers: Metadata, rpc: Rpc) -> None:
         self._service = service
@@ -117,6 +117,8 @@ class StreamInfer:
         self._open: deque[_One] = deque()
         self._half_closed = False
         self._ended = False
+        self._message_limit: asyncio.TimerHandle | None = None
+        """For the message that has begun, and is not complete."""
         try:
             limit = metadata.time_limit(headers)
         except BadInput as refusal:
@@ -132,9 +134,21 @@ class StreamInfer:
         return len(self._open) >= MOST_OPEN or self._rpc.unsent > MOST_UNSENT
 
     def waits(self) -> None:
-        """A stream may be silent for as long as it likes."""
+        """A stream may be silent for as long as it likes, but not within a message."""
+        if self._message_limit is None and self._rpc.partial and not (self.full or self._ended):
+            self._message_limit = asyncio.get_running_loop().call_later(
+                self._service.timeout, self._late_message
+            )
+
+    def _late_message(self) -> None:
+        if not self.full:  # else it is ours to take, and not the client's to send
+            self.refuse(incoming.late())
+        self._message_limit = None
 
     def message(self, message: bytes, compressed: bool) -> None:
+        if self._message_limit is not None:
+            self._message_limit.cancel()
+            self._message_limit = None
         one = _One(split(message)[1])
         self._open.append(one)
         headers = {**self._headers}
@@ -205,8 +219,9 @@ class StreamInfer:
 
     def _end(self) -> None:
         self._ended = True
-        if self._limit is not None:
-            self._limit.cancel()
+        for limit in (self._limit, self._message_limit):
+            if limit is not None:
+                limit.cancel()
 
 
 class _One:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelfleet_runtime.errors import Refusal, TooLarge
+from modelfleet_runtime.errors import Limit, Refusal, TooLarge
 from modelfleet_runtime.protocols.grpc.statuses import Status
 
 Metadata = dict[bytes, bytes]
@@ -16,6 +16,11 @@ class Rpc(Protocol):
 
     unsent: int
     """Bytes of answers that the client has not made room for."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether there is a message that was not taken: a part of one, or all of it while the
+        handler is full."""
 
     def answer(self, message: bytes, tail: Sequence[memoryview], request_id: bytes) -> None:
         """The one message of the answer (`message` and `tail` together), and that all is well."""
@@ -69,4 +74,4 @@ class Bounds:
 
 
 def too_large(bounds: Bounds) -> TooLarge:
-    return TooLarge(f"a message is larger than {bounds.message_bytes} bytes")
+    return TooLarge(f"a message is larger than {bounds.message_bytes} bytes", Limit.BODY)

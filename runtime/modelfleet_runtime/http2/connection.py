@@ -31,7 +31,11 @@ KEEP_ALIVE_S = 60.0
 CALM_BURST = 10_000
 CALM_RATE = 5_000
 """Frames (and so many more a second) that ask for nothing or take back what they asked."""
+CLOSING_S = 10.0
+"""For a client to take the last bytes; then the connection is cut."""
 _WRITE_HIGH = 1 << 20
+_MOST_UNREAD = 16 * (1 << 20)
+"""Bytes that the transport may hold for a client that sends on and does not read."""
 
 _unpack = frames.HEAD.unpack_from
 
@@ -62,10 +66,13 @@ class Connection(asyncio.Protocol):
         bodies: Bodies,
         connections: "set[Connection]",
         loop: asyncio.AbstractEventLoop,
+        full: bool = False,
     ) -> None:
+        """`full` says that there are as many connections as may: this one hears it and ends."""
         self._open = open_
         self._bodies = bodies
         self._all = connections
+        self._full = full
         self.loop = loop
         self.transport: asyncio.Transport
         self.window = frames.FIRST_WINDOW
@@ -119,6 +126,8 @@ class Connection(asyncio.Protocol):
         }
         more = CONNECTION_WINDOW - frames.FIRST_WINDOW
         self.transport.write(frames.settings(values) + frames.window_update(0, more))
+        if self._full:
+            self._end(Code.ENHANCE_YOUR_CALM, "the server has as many connections as may")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -419,7 +428,10 @@ class Connection(asyncio.Protocol):
             raise _Fault(Code.PROTOCOL_ERROR, f"{what} of a stream that was never open")
 
     def _keep_calm(self) -> None:
-        """A frame that is cheap to send and brings nothing."""
+        """A frame that is cheap to send and brings nothing, but maybe an answer from us."""
+        if self.write_paused and self.transport.get_write_buffer_size() > _MOST_UNREAD:
+            self.transport.abort()
+            raise _Fault(Code.ENHANCE_YOUR_CALM, "what is sent is not read")
         self._calm -= 1
         if self._calm < 0:
             now = time.monotonic()
@@ -495,9 +507,16 @@ class Connection(asyncio.Protocol):
 
     def _close_when_idle(self) -> None:
         if self._stopping and not self._streams and not self._closing:
-            self._closing = True
             self._flush()
-            self.transport.close()
+            self._shut()
+
+    def _shut(self) -> None:
+        """A transport closes when all is sent, and some clients never read."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(CLOSING_S, self.transport.abort)
+        self.transport.close()
 
     def abort(self) -> None:
         self.transport.abort()
@@ -505,15 +524,17 @@ class Connection(asyncio.Protocol):
     def _end(self, code: Code, why: str) -> None:
         self._out.append(frames.goaway(self._last, code, why))
         self._flush()
-        self._closing = True
-        self.transport.close()
+        self._shut()
 
     def _look(self) -> None:
-        """Once a while: is the client there?"""
+        """Once a while: is the client there, and does it take its answers?"""
         if not self._begun or (not self._heard and self._pinged):
             self._closing = True
             self.transport.abort()
             return
+        for stream in list(self._waiting.values()):
+            if stream.stalled():
+                self.reset(stream.id, Code.CANCEL)
         self._pinged = not self._heard
         if self._pinged:
             self._write(frames.frame(frames.PING, 0, 0, b"modelflt"))

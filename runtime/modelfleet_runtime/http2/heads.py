@@ -13,9 +13,9 @@ from hpack.table import HeaderTable
 
 TABLE_BYTES = 4096
 """Of the dynamic table: what HTTP/2 gives a client that is told nothing else."""
-MOST_KNOWN = 256
+MOST_KNOWN = 64
 """Blocks of one connection that are kept; when one more comes, all are forgotten."""
-LONGEST_KNOWN = 2048
+LONGEST_KNOWN = 1024
 """Bytes. A longer block is read each time."""
 _ENTRY_BYTES = 32
 _LARGEST_NUMBER = 1 << 28

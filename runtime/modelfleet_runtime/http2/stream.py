@@ -52,9 +52,9 @@ class Carrier(Protocol):
 
 class Stream:
     __slots__ = (
-        "_bounds", "_buffer", "_carrier", "_got", "_granted", "_head_sent", "_out", "_reading",
-        "_share", "_trailers", "ended", "expected", "handler", "head", "id", "remote_closed",
-        "unsent", "window",
+        "_bounds", "_buffer", "_carrier", "_got", "_granted", "_head_sent", "_left", "_out",
+        "_reading", "_share", "_trailers", "ended", "expected", "handler", "head", "id",
+        "remote_closed", "unsent", "window",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,12 @@ class Stream:
         self._head_sent = False
         self._out: deque[memoryview] | None = None
         self._trailers: bytes | None = None
+        self._left = -1
+        """`unsent` at the last look of the connection."""
+
+    @property
+    def partial(self) -> bool:
+        return self._buffer is not None
 
     # -- messages in
 
@@ -133,6 +139,8 @@ class Stream:
                 self._half_closed()
             else:
                 self._grant()
+                if self.partial and not self.handler.full:
+                    self.handler.waits()
 
     def _read_buffer(self) -> None:
         buffer = self._buffer
@@ -288,6 +296,11 @@ class Stream:
         self.ended = True
         self._buffer = None
         self._share.hold(0)
+
+    def stalled(self) -> bool:
+        """Whether none of its answer has left since the last call of this."""
+        left, self._left = self._left, self.unsent
+        return self._left == left
 
     def pump(self) -> None:
         """Send what the windows allow."""
