@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import socket
 
 from modelfleet_contract import Batching
 from modelfleet_runtime.errors import Limit
@@ -12,6 +11,7 @@ from modelfleet_runtime.grpc.rpc import Handler, Rpc
 from modelfleet_runtime.http2 import frames
 from modelfleet_runtime.http2.connection import Connection, Opened
 from modelfleet_runtime.http2.heads import Head
+from modelfleet_runtime.server import listen
 from modelfleet_runtime.service import Service
 
 log = logging.getLogger("modelfleet.grpc")
@@ -30,9 +30,13 @@ class GrpcServer:
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, sock: socket.socket) -> None:
+    async def start(self, host: str, port: int) -> int:
+        """The port, which is another one where 0 was asked. Raises `CannotServe`."""
+        sock = listen(host, port)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: self._connection(loop), sock=sock)
+        found: int = sock.getsockname()[1]
+        return found
 
     def _connection(self, loop: asyncio.AbstractEventLoop) -> Connection:
         service = self._service
@@ -44,7 +48,10 @@ class GrpcServer:
     def changed(self) -> None:
         """The server became ready, or was told to stop."""
         self._methods.health.changed()
-        if self._service.life.draining:
+        life = self._service.life
+        if life.ready:
+            self._methods.prepare()
+        if life.draining:
             for connection in list(self._connections):
                 connection.drain()
 

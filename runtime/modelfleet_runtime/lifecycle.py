@@ -18,8 +18,9 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelfleet_contract import GRPC_PORT, ServeDocument
+from modelfleet_contract import GRPC_PORT, FailureReason, ServeDocument
 from modelfleet_runtime import loading, server
 from modelfleet_runtime.app import App, AsgiApp
 from modelfleet_runtime.batching.worker import Worker
@@ -30,6 +31,9 @@ from modelfleet_runtime.life import Life
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.service import Service
 from modelfleet_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from modelfleet_runtime.grpcio_server import GrpcioServer
 
 log = logging.getLogger("modelfleet.life")
 
@@ -104,21 +108,35 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
 
 async def _open_grpc(
     service: Service, document: ServeDocument, settings: Settings
-) -> GrpcServer | None:
+) -> "GrpcServer | GrpcioServer | None":
     if settings.grpc_port is None:
         return None
+    grpc = _make_grpc(service, document, settings)
     try:
-        sock = server.listen(settings.host, settings.grpc_port)
+        port = await grpc.start(settings.host, settings.grpc_port)
     except CannotServe as error:
         if settings.grpc_port != GRPC_PORT:
             raise
         # Nobody asked for it, and a second server on a desk is no reason not to serve.
         log.warning("%s: there is no gRPC; --grpc-port takes another", error.failure.message)
         return None
-    grpc = GrpcServer(service, document.batching)
-    await grpc.start(sock)
-    log.info("gRPC on %s:%d", settings.host, sock.getsockname()[1])
+    log.info("gRPC on %s:%d", settings.host, port)
     return grpc
+
+
+def _make_grpc(
+    service: Service, document: ServeDocument, settings: Settings
+) -> "GrpcServer | GrpcioServer":
+    if settings.grpc == "own":
+        return GrpcServer(service, document.batching)
+    try:
+        from modelfleet_runtime.grpcio_server import GrpcioServer
+    except ImportError as error:
+        raise CannotServe(
+            FailureReason.UNSUPPORTED,
+            "MODELFLEET_GRPC=grpcio needs the Python package grpcio, which is not installed",
+        ) from error
+    return GrpcioServer(service, document.batching)
 
 
 async def _load_unless_told(

@@ -28,6 +28,9 @@ class Settings:
     grpc_port: int | None = GRPC_PORT
     """MODELFLEET_GRPC_PORT: the port for gRPC; 0 takes a free one and logs it, `off` opens none.
     Default 8081."""
+    grpc: str = "own"
+    """MODELFLEET_GRPC: own, or grpcio: the port on grpcio's server, which is four times slower and
+    answers the same. Default own."""
     threads: int | None = None
     """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
     limits: RequestLimits = field(default_factory=RequestLimits)
@@ -64,6 +67,7 @@ class Settings:
             port=_number(env, "MODELFLEET_PORT", default.port, 0, 65535),
             http=_choice(env, "MODELFLEET_HTTP", default.http, HTTP),
             grpc_port=grpc_port(env),
+            grpc=_choice(env, "MODELFLEET_GRPC", default.grpc, GRPC),
             threads=_number(env, "MODELFLEET_THREADS", 0, 0, 4096) or None,
             limits=RequestLimits(
                 body_bytes=_number(
@@ -97,6 +101,7 @@ def termination_log(env: Mapping[str, str]) -> Path:
 
 
 HTTP = ("own", "asgi")
+GRPC = ("own", "grpcio")
 
 
 def grpc_port(env: Mapping[str, str]) -> int | None:

@@ -38,6 +38,7 @@ class Methods:
         self._service = service
         self._batching = batching
         self._others: dict[bytes, tuple[Bounds, Start]] | None = None
+        self._preparing: asyncio.Future[None] | None = None
 
     def find(self, path: bytes) -> tuple[Bounds, Start]:
         """How a call of this method begins; an unknown one is answered UNIMPLEMENTED."""
@@ -47,6 +48,14 @@ class Methods:
         if self._others is None:
             self._others = self._make_others()
         return self._others.get(path, _UNKNOWN)
+
+    def prepare(self) -> None:
+        """Import in a thread what the other methods need: it would hold up the loop later."""
+        if self._others is None and self._preparing is None:
+            self._preparing = asyncio.get_running_loop().run_in_executor(None, self._prepare)
+
+    def _prepare(self) -> None:
+        self._others = self._make_others()
 
     def _make_others(self) -> dict[bytes, tuple[Bounds, Start]]:
         """Not before one is asked for: protocol buffers are slow to import."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelfleet_runtime.errors import Refusal
+from modelfleet_runtime.errors import Limit, Refusal, TooLarge
 from modelfleet_runtime.protocols.grpc.statuses import Status
 
 Metadata = dict[bytes, bytes]
@@ -71,3 +71,7 @@ class Bounds:
     """One message, before it is decompressed."""
     messages: int | None
     """How many messages the call has; None for any number."""
+
+
+def too_large(bounds: Bounds) -> TooLarge:
+    return TooLarge(f"a message is larger than {bounds.message_bytes} bytes", Limit.BODY)

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from modelfleet_runtime.errors import BadInput, Refusal, TooLarge
-from modelfleet_runtime.grpc.rpc import Bounds, Handler
+from modelfleet_runtime.errors import BadInput, Refusal
+from modelfleet_runtime.grpc.rpc import Bounds, Handler, too_large
 from modelfleet_runtime.http2 import frames
 from modelfleet_runtime.http2.frames import Code
 from modelfleet_runtime.http2.heads import Head
@@ -150,7 +150,7 @@ class Stream:
         while len(buffer) - at >= _PREFIX_BYTES and not self.ended:
             flag, length = _PREFIX.unpack_from(buffer, at)
             if length > self._bounds.message_bytes:
-                self._refuse(self._too_large())
+                self._refuse(too_large(self._bounds))
                 break
             stop = at + _PREFIX_BYTES + length
             if stop > len(buffer) or self.handler.full:
@@ -178,14 +178,11 @@ class Stream:
         if flag > 1:
             self._refuse(BadInput("a message begins with neither 0 nor 1, as gRPC's messages do"))
         elif len(message) > bounds.message_bytes:
-            self._refuse(self._too_large())
+            self._refuse(too_large(self._bounds))
         elif bounds.messages is not None and self._got > bounds.messages:
             self._refuse(BadInput(f"the call has more than {bounds.messages} message"))
         else:
             self.handler.message(message, flag == 1)
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"a message is larger than {self._bounds.message_bytes} bytes")
 
     def _half_closed(self) -> None:
         if self._buffer is not None:

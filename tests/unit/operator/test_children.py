@@ -93,7 +93,7 @@ def test_every_selector_finds_the_pods_of_one_revision_of_this_deployment() -> N
 
 def ports(service: Json) -> list[tuple[str, int, str, str]]:
     keys = ("name", "port", "targetPort", "appProtocol")
-    return [tuple(port[key] for key in keys) for port in service["ports"]]  # type: ignore[misc]
+    return [tuple(port[key] for key in keys) for port in service["ports"]]
 
 
 def test_the_address_stays_on_its_ports_and_moves_with_the_verdict() -> None:

@@ -10,12 +10,12 @@ import grpc
 import numpy as np
 
 from modelfleet_contract import Batching
-from modelfleet_runtime import server
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.grpc_server import GrpcServer
+from modelfleet_runtime.grpcio_server import GrpcioServer
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.limits import RequestLimits
 from modelfleet_runtime.metrics import Metrics
@@ -27,13 +27,15 @@ from tests.unit.runtime.builders import PIXELS
 PATIENCE = 10.0
 LONGEST = 20.0
 """Seconds that a request may take."""
+TRANSPORT = "own"
+"""What carries the calls; the fixture `transport` has it both ways."""
 INFERENCE = "inference.GRPCInferenceService"
 
 
 @dataclass
 class Running:
     channel: grpc.aio.Channel
-    server: GrpcServer
+    server: GrpcServer | GrpcioServer
     service: Service
     life: Life
     metrics: Metrics
@@ -85,10 +87,8 @@ async def running(
     if loaded:
         life.loaded(served)
     service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits())
-    sock = server.listen("127.0.0.1", 0)
-    port = sock.getsockname()[1]
-    grpc_server = GrpcServer(service, batching)
-    await grpc_server.start(sock)
+    grpc_server = (GrpcServer if TRANSPORT == "own" else GrpcioServer)(service, batching)
+    port = await grpc_server.start("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Running(channel, grpc_server, service, life, metrics, served, port)

@@ -16,6 +16,8 @@ from modelfleet_runtime.signature import DType, Signature, Tensors
 from tests.unit.runtime.builders import PIXELS, doubling, spec
 from tests.unit.runtime.grpc.serving import PATIENCE, array_of, request, running, until
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 
 class Gate:
     """An engine that runs when it is told to."""

@@ -17,6 +17,8 @@ from modelfleet_runtime.protocols.grpc.messages import inference_pb2 as pb
 from tests.unit.runtime.builders import doubling
 from tests.unit.runtime.grpc.serving import INFERENCE, Running, request, running
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 HEALTH = "grpc.health.v1.Health"
 Serving = health_pb2.HealthCheckResponse
 
