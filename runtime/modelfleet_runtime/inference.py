@@ -37,7 +37,7 @@ _LARGE = 64 * 1024
 
 class Inference:
     __slots__ = (
-        "_arrived", "_deliver", "_entry", "_finish", "_service", "_task", "deadline", "ended",
+        "_deliver", "_entry", "_finish", "_service", "_task", "arrived", "deadline", "ended",
         "headers", "last", "method", "request_id", "route", "share",
     )  # fmt: skip
 
@@ -54,8 +54,8 @@ class Inference:
         self.method = method
         self.headers = headers
         self._deliver = deliver
-        self._arrived = time.monotonic()
-        self.deadline = self._arrived + service.timeout
+        self.arrived = time.monotonic()
+        self.deadline = self.arrived + service.timeout
         self.request_id = incoming.request_id(headers, service.limits)
         self.share = incoming.Share(service.bodies)
         """What this request holds of the bound on all bodies."""
@@ -78,7 +78,7 @@ class Inference:
                 service.oip.explain_unknown(self.route.path)
             service.life.model()
             if incoming.TIMEOUT_HEADER in self.headers:
-                self.deadline = incoming.deadline(self.headers, self._arrived, service.timeout)
+                self.deadline = incoming.deadline(self.headers, self.arrived, service.timeout)
             incoming.check_framing(self.headers, service.limits)
         except Refusal as refusal:
             self.last = incoming.ends_its_connection(self.headers)
@@ -148,7 +148,7 @@ class Inference:
             until = self._until(given.time_limit)
             self._finish = given.finish
             self._entry = served.batcher.submit(
-                given.tensors, self._arrived, until, self._settled, given.priority
+                given.tensors, self.arrived, until, self._settled, given.priority
             )
         except Refusal as refusal:
             self.refuse(refusal)
@@ -180,7 +180,7 @@ class Inference:
         answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
         batcher = self._service.life.model().batcher
         until = self._until(time_limit)
-        entry = batcher.submit(tensors, self._arrived, until, into(answer))
+        entry = batcher.submit(tensors, self.arrived, until, into(answer))
         try:
             return await answer
         except asyncio.CancelledError:
@@ -190,7 +190,7 @@ class Inference:
     def _until(self, time_limit: float | None) -> float:
         if time_limit is None:
             return self.deadline
-        return min(self.deadline, self._arrived + time_limit)
+        return min(self.deadline, self.arrived + time_limit)
 
     def _start(self, steps: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(self._guarded(steps))
@@ -222,8 +222,10 @@ class Inference:
         service.life.inferring -= 1
         self.share.hold(0)
         status = ClientLeft.status if answer is None else answer.status
-        seconds = time.monotonic() - self._arrived
+        now = time.monotonic()
+        seconds = now - self.arrived
         service.metrics.answered(status, seconds)
+        service.statistics.answered(status, seconds, now)
         if service.access_log:
             log_access(self.method, self.route.path, status, seconds, self.request_id)
         self._deliver(answer)

@@ -11,6 +11,7 @@ from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.protocols.message import Answer, Endpoint, Refuse
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
+from modelfleet_runtime.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Service:
         self.timeout = timeout
         self.limits = limits
         self.bodies = Bodies(limits)
+        self.statistics = Statistics()
         self.access_log = access_log
         self.oip = oip.OipRoutes(name, version)
         plain = simple.SimpleRoutes(name, version)
