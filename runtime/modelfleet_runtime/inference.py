@@ -42,7 +42,7 @@ _LARGE = 64 * 1024
 
 class Inference:
     __slots__ = (
-        "_arrived", "_deliver", "_entry", "_finish", "_service", "_task", "deadline", "ended",
+        "_deliver", "_entry", "_finish", "_service", "_task", "arrived", "deadline", "ended",
         "headers", "last", "method", "request_id", "route", "share", "span",
     )  # fmt: skip
 
@@ -59,8 +59,8 @@ class Inference:
         self.method = method
         self.headers = headers
         self._deliver = deliver
-        self._arrived = time.monotonic()
-        self.deadline = self._arrived + service.timeout
+        self.arrived = time.monotonic()
+        self.deadline = self.arrived + service.timeout
         self.request_id = incoming.request_id(headers, service.limits)
         self.share = incoming.Share(service.bodies)
         """What this request holds of the bound on all bodies."""
@@ -71,7 +71,7 @@ class Inference:
         if service.tracing is not None:
             self.span = service.tracing.begin(
                 headers,
-                self._arrived,
+                self.arrived,
                 method,
                 None if route.endpoint is None else route.path,
                 self.request_id,
@@ -92,7 +92,7 @@ class Inference:
                 service.oip.explain_unknown(self.route.path)
             service.life.model()
             if incoming.TIMEOUT_HEADER in self.headers:
-                self.deadline = incoming.deadline(self.headers, self._arrived, service.timeout)
+                self.deadline = incoming.deadline(self.headers, self.arrived, service.timeout)
             incoming.check_framing(self.headers, service.limits)
         except Refusal as refusal:
             self.last = incoming.ends_its_connection(self.headers)
@@ -164,7 +164,7 @@ class Inference:
             until = self._until(given.time_limit)
             self._finish = given.finish
             self._entry = served.batcher.submit(
-                given.tensors, self._arrived, until, self._settled, given.priority
+                given.tensors, self.arrived, until, self._settled, given.priority
             )
             self._entry.span = self.span
         except Refusal as refusal:
@@ -197,7 +197,7 @@ class Inference:
         answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
         batcher = self._service.life.model().batcher
         until = self._until(time_limit)
-        entry = batcher.submit(tensors, self._arrived, until, into(answer))
+        entry = batcher.submit(tensors, self.arrived, until, into(answer))
         entry.span = self.span
         try:
             return await answer
@@ -208,7 +208,7 @@ class Inference:
     def _until(self, time_limit: float | None) -> float:
         if time_limit is None:
             return self.deadline
-        return min(self.deadline, self._arrived + time_limit)
+        return min(self.deadline, self.arrived + time_limit)
 
     def _start(self, steps: Coroutine[Any, Any, None]) -> None:
         span = self.span
@@ -275,10 +275,12 @@ class Inference:
         service.life.inferring -= 1
         self.share.hold(0)
         status = ClientLeft.status if answer is None else answer.status
-        seconds = time.monotonic() - self._arrived
+        now = time.monotonic()
+        seconds = now - self.arrived
         service.metrics.answered(status, seconds)
         if self.span is not None:
             self.span.end(status)
+        service.statistics.answered(status, seconds, now)
         if service.access_log:
             log_access(self._about(status), seconds)
         self._deliver(answer)

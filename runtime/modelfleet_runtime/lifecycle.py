@@ -20,19 +20,24 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelfleet_contract import FailureReason, ServeDocument
+from modelfleet_contract import GRPC_PORT, FailureReason, ServeDocument
 from modelfleet_runtime import loading, server
 from modelfleet_runtime.app import App, AsgiApp
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine
 from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.grpc_server import GrpcServer
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.service import Service
 from modelfleet_runtime.settings import Settings
 from modelfleet_runtime.tracing import Tracing
 from modelfleet_runtime.watchdog import watch
+
+if TYPE_CHECKING:
+    from modelfleet_runtime.grpcio_server import GrpcioServer
 
 log = logging.getLogger("modelfleet.life")
 
@@ -84,7 +89,8 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         tracing,
     )
     watch(loop)
-    sock = server.listen(settings)
+    sock = server.listen(settings.host, settings.port)
+    grpc = await _open_grpc(service, document, settings)
     http = server.make(App(service, _rest), settings)
     http.config.timeout_graceful_shutdown = CLOSING_S
     serving = loop.create_task(http.serve(sockets=[sock]))
@@ -99,12 +105,18 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         if engine is None:
             return
         log.info("ready after %.2f s: %s", time.monotonic() - began, address)
+        if grpc is not None:
+            grpc.changed()
         await told.wait()
         ill = life.ill()
         life.drain()
+        if grpc is not None:
+            grpc.changed()
         await _drain(life, settings.drain_seconds, timeout)
     finally:
         http.should_exit = True
+        if grpc is not None:
+            await grpc.stop(CLOSING_S)
         await serving
         if life.served is not None:
             life.served.batcher.close()
@@ -117,6 +129,39 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     log.info("ended")
     if ill is not None:  # the kubelet ended it for that: the pod's status is to say so
         raise CannotServe(FailureReason.CRASHED, ill)
+
+
+async def _open_grpc(
+    service: Service, document: ServeDocument, settings: Settings
+) -> "GrpcServer | GrpcioServer | None":
+    if settings.grpc_port is None:
+        return None
+    grpc = _make_grpc(service, document, settings)
+    try:
+        port = await grpc.start(settings.host, settings.grpc_port)
+    except CannotServe as error:
+        if settings.grpc_port != GRPC_PORT:
+            raise
+        # Nobody asked for it, and a second server on a desk is no reason not to serve.
+        log.warning("%s: there is no gRPC; --grpc-port takes another", error.failure.message)
+        return None
+    log.info("gRPC on %s:%d", settings.host, port)
+    return grpc
+
+
+def _make_grpc(
+    service: Service, document: ServeDocument, settings: Settings
+) -> "GrpcServer | GrpcioServer":
+    if settings.grpc == "own":
+        return GrpcServer(service, document.batching)
+    try:
+        from modelfleet_runtime.grpcio_server import GrpcioServer
+    except ImportError as error:
+        raise CannotServe(
+            FailureReason.UNSUPPORTED,
+            "MODELFLEET_GRPC=grpcio needs the Python package grpcio, which is not installed",
+        ) from error
+    return GrpcioServer(service, document.batching)
 
 
 async def _load_unless_told(

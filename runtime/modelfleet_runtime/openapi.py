@@ -10,10 +10,10 @@ from modelfleet_runtime.signature import DType, Signature, TensorSpec
 
 _REFUSALS = {
     "400": "Something in the request is wrong; the message says what and where.",
-    "404": "There is no such model or version.",
+    "404": "There is no such model or version here.",
     "405": "Another method than POST.",
     "408": "The body did not arrive within the request's time.",
-    "413": "The body, or an image in it, is too large.",
+    "413": "The body is too large, before or after decompression, or an image in it is.",
     "415": "Another Content-Encoding than gzip and deflate.",
     "500": "The model or the server failed.",
     "503": "The model is not loaded, the queue is full, or memory ran out; see Retry-After.",

@@ -12,6 +12,7 @@ from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.protocols.message import Answer, Endpoint, Refuse
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
+from modelfleet_runtime.statistics import Statistics
 from modelfleet_runtime.tracing import Tracing
 
 
@@ -47,6 +48,7 @@ class Service:
         self.timeout = timeout
         self.limits = limits
         self.bodies = Bodies(limits)
+        self.statistics = Statistics()
         self.access_log = access_log
         self.tracing = tracing
         self.refusals_told = Throttle()

@@ -71,7 +71,7 @@ async def running(
     if loaded:
         life.loaded(served)
     service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits(), access_log)
-    sock = server.listen(settings)
+    sock = server.listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
     http = server.make(App(service, _pages), settings)
     serving = loop.create_task(http.serve(sockets=[sock]))
