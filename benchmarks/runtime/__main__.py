@@ -17,8 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from benchmarks.runtime import bars, load, overload, picture, table
+from benchmarks.runtime import bars, grpc_load, load, overload, picture, table
 from benchmarks.runtime.load import Load
 from benchmarks.runtime.models import NAMES, Bench, cache, make
 from benchmarks.runtime.peers.mlserver import MLSERVER
@@ -76,7 +77,7 @@ def _model(
     progress: "_Progress",
 ) -> None:
     with contextlib.ExitStack() as stack:
-        servers: list[tuple[Running, str, object]] = []
+        servers: list[tuple[Running, str, Path]] = []
         for peer in peers:
             where = peer.name, bench.name
             try:
@@ -88,8 +89,13 @@ def _model(
                     server.check(made)
                     folder = server.folder / protocol
                     folder.mkdir()
-                    scripts.append((protocol, load.script(made, folder)))
-                    load.run(scripts[-1][1], server.port, 64, 1)  # until it is warm
+                    if protocol == "grpc":
+                        file = folder / "body"
+                        file.write_bytes(made.bodies[0])
+                    else:
+                        file = load.script(made, folder)
+                    scripts.append((protocol, file))
+                    _load(protocol, file, server.port, 64, 1)  # until it is warm
                 results.starts[where].append(server.start_s)
                 results.pss[where] = server.pss_mb()
                 server.halt()
@@ -115,7 +121,7 @@ def _model(
 def _measure(
     server: Running,
     protocol: str,
-    file: object,
+    file: Path,
     connections: int,
     options: argparse.Namespace,
     results: Results,
@@ -125,7 +131,7 @@ def _measure(
     key = Key(server.peer.name, server.bench.name, protocol, connections)
     server.go_on()
     try:
-        got: Load = load.run(file, server.port, connections, seconds)  # type: ignore[arg-type]
+        got = _load(protocol, file, server.port, connections, seconds)
         results.loads[key].append(got)
         where = server.peer.name, server.bench.name
         results.pss[where] = max(results.pss[where], server.pss_mb())
@@ -136,6 +142,12 @@ def _measure(
         server.halt()
 
 
+def _load(protocol: str, file: Path, port: int, connections: int, seconds: float) -> Load:
+    if protocol == "grpc":
+        return grpc_load.run(file, port + 1, connections, seconds)
+    return load.run(file, port, connections, seconds)
+
+
 class _Progress:
     """A line for each measurement, with what is left."""
 
@@ -144,7 +156,7 @@ class _Progress:
         self._left = 0.0
         for model in options.models:
             seconds = SECONDS.get(model, options.seconds) + 0.4
-            extra = 0 if model in ONLY_FIRST else 2
+            extra = 0 if model in ONLY_FIRST else 4
             self._left += per_round * (peers + extra) * seconds + 8 * peers
 
     def say(self, text: str) -> None:

@@ -8,13 +8,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 
 from benchmarks.runtime.models import Bench
 from benchmarks.runtime.peers.peer import Peer
-from benchmarks.runtime.wire import Wire
+from benchmarks.runtime.wire import GRPC_METHOD, Wire
 
 LONGEST_START = 90.0
 
@@ -50,6 +51,9 @@ class Running:
 
     def check(self, wire: Wire, some: int = 16) -> None:
         """Raises `Failed` unless every answer is the model's."""
+        if wire.path == GRPC_METHOD:
+            self._check_grpc(wire, some)
+            return
         for body, expected in list(zip(wire.bodies, self.bench.answers, strict=True))[:some]:
             answer = self._post(wire, body)
             if answer.status_code != 200:
@@ -57,6 +61,19 @@ class Running:
             got = wire.decode(answer.content, dict(answer.headers))
             if not np.allclose(got, expected.ravel(), rtol=1e-3, atol=1e-3):
                 raise Failed(f"{self.peer.name} answered wrongly")
+
+    def _check_grpc(self, wire: Wire, some: int) -> None:
+        import grpc
+
+        with grpc.insecure_channel(f"127.0.0.1:{self.port + 1}") as channel:
+            call: Any = channel.unary_unary(GRPC_METHOD)
+            for body, expected in list(zip(wire.bodies, self.bench.answers, strict=True))[:some]:
+                try:
+                    got = wire.decode(call(body, timeout=30), {})
+                except grpc.RpcError as error:
+                    raise Failed(f"{self.peer.name}, gRPC: {error}") from error
+                if not np.allclose(got, expected.ravel(), rtol=1e-3, atol=1e-3):
+                    raise Failed(f"{self.peer.name} answered wrongly over gRPC")
 
     def halt(self) -> None:
         if self.peer.stops:

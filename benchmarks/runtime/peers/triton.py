@@ -75,6 +75,7 @@ TRITON = Peer(
     {
         "binary": lambda bench: wire.oip_binary(f"/v2/models/{bench.name}/infer", _requests(bench)),
         "json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", _requests(bench)),
+        "grpc": lambda bench: wire.grpc(bench.name, _requests(bench)),
     },
     "Python backend, max_batch_size 32, dynamic_batching {}, instance_group count 1",
 )
