@@ -8,8 +8,11 @@ import grpc
 import numpy as np
 import pytest
 
+from modelfleet_contract import GRPC_PORT
+from modelfleet_runtime.errors import CannotServe
 from modelfleet_runtime.protocols.grpc.messages import health_pb2
 from modelfleet_runtime.protocols.grpc.messages import inference_pb2 as pb
+from modelfleet_runtime.settings import Settings
 from tests.unit.runtime.builders import python_model
 from tests.unit.runtime.grpc.serving import INFERENCE, request
 from tests.unit.runtime.processes import PATIENCE, Runtime, client, runtime
@@ -115,3 +118,32 @@ def test_off_opens_no_port(tmp_path: Path) -> None:
     finally:
         process.signal()
         assert process.end() == 0
+
+
+def test_metrics_and_statistics_count_both_ports_together(tmp_path: Path) -> None:
+    folder = python_model(tmp_path / "m", MODEL)
+    body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
+    with runtime(tmp_path / "run", str(folder)) as process, channel(process.ready()) as over:
+        assert infer(over)(request(), timeout=PATIENCE)
+        with client(process.url) as http:
+            assert http.post("/v2/models/m/infer", json=body).status_code == 200
+            assert 'status="200"} 2.0' in http.get("/metrics").text
+            (stats,) = http.get("/v2/models/m/stats").json()["model_stats"]
+            assert http.get("/v2/models/n/stats").status_code == 404
+        assert stats["inference_stats"]["success"]["count"] == 2
+        assert stats["inference_count"] == 2
+        process.signal()
+        assert process.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "port"), [("", GRPC_PORT), ("0", 0), ("9000", 9000), ("off", None)]
+)
+def test_the_port_is_read_from_the_environment(text: str, port: int | None) -> None:
+    assert Settings.from_env({"MODELFLEET_GRPC_PORT": text}).grpc_port == port
+
+
+@pytest.mark.parametrize("text", ["-1", "65536", "on", "8081 ", "\uff10"])
+def test_what_is_no_port_is_refused(text: str) -> None:
+    with pytest.raises(CannotServe, match="MODELFLEET_GRPC_PORT"):
+        Settings.from_env({"MODELFLEET_GRPC_PORT": text})
