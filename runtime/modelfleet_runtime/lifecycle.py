@@ -105,19 +105,16 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         if engine is None:
             return
         log.info("ready after %.2f s: %s", time.monotonic() - began, address)
-        if grpc is not None:
-            grpc.changed()
         await told.wait()
         ill = life.ill()
         life.drain()
-        if grpc is not None:
-            grpc.changed()
         await _drain(life, settings.drain_seconds, timeout)
     finally:
         http.should_exit = True
-        if grpc is not None:
-            await grpc.stop(CLOSING_S)
+        closing = loop.create_task(grpc.stop(CLOSING_S)) if grpc is not None else None
         await serving
+        if closing is not None:
+            await closing
         if life.served is not None:
             life.served.batcher.close()
     with contextlib.suppress(TimeoutError):
@@ -145,6 +142,7 @@ async def _open_grpc(
         # Nobody asked for it, and a second server on a desk is no reason not to serve.
         log.warning("%s: there is no gRPC; --grpc-port takes another", error.failure.message)
         return None
+    service.life.on_change.append(grpc.changed)
     log.info("gRPC on %s:%d", settings.host, port)
     return grpc
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,6 +17,9 @@ class Duration:
     @property
     def ns(self) -> int:
         return round(self.seconds * 1e9)
+
+    def as_json(self) -> dict[str, int]:
+        return {"count": round(self.count), "ns": self.ns}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,22 @@ class Figures:
     """Rows that went through the engine."""
     last_ms: int
     """When the last request was answered, in milliseconds of Unix time; 0 for never."""
+
+    def as_json(self, name: str, version: str) -> dict[str, Any]:
+        """As the protocol has it over HTTP."""
+        return {
+            "name": name,
+            "version": version,
+            "last_inference": self.last_ms,
+            "inference_count": self.rows,
+            "execution_count": round(self.compute.count),
+            "inference_stats": {
+                "success": self.success.as_json(),
+                "fail": self.fail.as_json(),
+                "queue": self.queue.as_json(),
+                "compute_infer": self.compute.as_json(),
+            },
+        }
 
 
 class Statistics:

@@ -5,7 +5,6 @@ that is refused.
 """
 
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -18,6 +17,7 @@ from modelfleet_runtime.protocols.grpc.config import model_config
 from modelfleet_runtime.protocols.grpc.messages import inference_pb2 as pb
 from modelfleet_runtime.protocols.oip.routes import OipRoutes
 from modelfleet_runtime.statistics import Duration, Statistics
+from modelfleet_runtime.version import own_version
 
 Request = TypeVar("Request", bound=Message)
 
@@ -91,7 +91,7 @@ class Management:
         return pb.ServerReadyResponse(ready=self._life.ready)
 
     def _server(self, _: pb.ServerMetadataRequest) -> Message:
-        said = self._oip.server_metadata(metadata.version("modelfleet"))
+        said = self._oip.server_metadata(own_version())
         response = pb.ServerMetadataResponse(**said)
         response.extensions.extend(("model_configuration", "statistics"))
         return response
