@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from modelfleet_contract import Batching, OnTimeout, Priorities
+from modelfleet_contract import Batching, OnQueueTimeout, Priorities
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.protocols.grpc.messages import inference_pb2 as pb
 from modelfleet_runtime.signature import DType, TensorSpec
@@ -37,27 +37,37 @@ def model_config(served: Served, batching: Batching, timeout: float) -> pb.Model
         dynamic.preferred_batch_size.extend(n for n in batching.preferred_sizes if n <= rows)
         policy = dynamic.default_queue_policy
         policy.max_queue_size = batching.queue_size
-        policy.default_timeout_microseconds = round(timeout * 1e6)
-        policy.allow_timeout_override = True
+        _set_wait(policy, batching.queue_timeout, batching.on_queue_timeout)
+        if batching.queue_timeout is None:
+            policy.default_timeout_microseconds = round(timeout * 1e6)
         if batching.priorities is not None:
-            _set_priorities(dynamic, batching.priorities)
+            _set_priorities(dynamic, batching.priorities, batching)
     return config
 
 
-def _set_priorities(dynamic: pb.ModelDynamicBatching, priorities: Priorities) -> None:
+def _set_priorities(
+    dynamic: pb.ModelDynamicBatching, priorities: Priorities, batching: Batching
+) -> None:
     dynamic.priority_levels = priorities.levels
     dynamic.default_priority_level = priorities.default
     for level in priorities.queues:
         policy = dynamic.priority_queue_policy[level.level]
-        policy.timeout_action = (
-            pb.ModelQueuePolicy.DELAY
-            if level.on_timeout is OnTimeout.DEFER
-            else pb.ModelQueuePolicy.REJECT
+        _set_wait(
+            policy,
+            level.queue_timeout or batching.queue_timeout,
+            level.on_queue_timeout or batching.on_queue_timeout,
         )
-        if level.timeout is not None:
-            policy.default_timeout_microseconds = level.timeout // timedelta(microseconds=1)
-        policy.allow_timeout_override = True
         policy.max_queue_size = level.queue_size or 0
+
+
+def _set_wait(
+    policy: pb.ModelQueuePolicy, longest: timedelta | None, then: OnQueueTimeout | None
+) -> None:
+    defer = then is OnQueueTimeout.DEFER
+    policy.timeout_action = pb.ModelQueuePolicy.DELAY if defer else pb.ModelQueuePolicy.REJECT
+    if longest is not None:
+        policy.default_timeout_microseconds = longest // timedelta(microseconds=1)
+    policy.allow_timeout_override = True
 
 
 def _type(spec: TensorSpec) -> "pb.DataType | int":
