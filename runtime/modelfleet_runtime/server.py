@@ -74,7 +74,6 @@ def make(app: App, settings: Settings) -> Server:
 
 
 def _protocol(service: Service, settings: Settings) -> type[asyncio.Protocol]:
-    if settings.http == "asgi":
-        return BoundedConnection
+    connection = BoundedConnection if settings.http == "asgi" else Connection
     # A partial is no class, and uvicorn only calls it.
-    return partial(Connection, service)  # type: ignore[return-value]
+    return partial(connection, service)  # type: ignore[return-value]

@@ -36,7 +36,10 @@ class Settings:
     limits: RequestLimits = field(default_factory=RequestLimits)
     """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB.
     MODELFLEET_MAX_BODIES_BYTES: all bodies held at once. Default 256 MiB; never less than one.
-    MODELFLEET_MAX_CONNECTIONS: connections at once, on each port. Default 4096."""
+    MODELFLEET_MAX_HEAD_BYTES: a request's URL and headers. Default 64 KiB.
+    MODELFLEET_MAX_CONNECTIONS: connections at once, on each port. Default 4096.
+    MODELFLEET_MAX_IMAGE_PIXELS: of an image that a Python class opens with Pillow; read by the
+    process that runs the model. Default 64 Mi."""
     drain_seconds: float = 1.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
     the pod's preStop has already waited until the endpoints were gone."""
@@ -61,6 +64,7 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
         """Raises `CannotServe` that names the variable which cannot be read."""
         default = cls()
+        image_pixels(env)
         cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cls(
             host=env.get("MODELFLEET_HOST", default.host),
@@ -75,6 +79,9 @@ class Settings:
                 ),
                 bodies_bytes=_number(
                     env, "MODELFLEET_MAX_BODIES_BYTES", default.limits.bodies_bytes, 1, 1 << 40
+                ),
+                head_bytes=_number(
+                    env, "MODELFLEET_MAX_HEAD_BYTES", default.limits.head_bytes, 256, 1 << 24
                 ),
                 connections=_number(
                     env, "MODELFLEET_MAX_CONNECTIONS", default.limits.connections, 1, 1 << 20
@@ -93,6 +100,11 @@ class Settings:
             log_level=_choice(env, "MODELFLEET_LOG_LEVEL", default.log_level, LOG_LEVELS),
             cache=cache / "modelfleet" / "models",
         )
+
+
+def image_pixels(env: Mapping[str, str]) -> int:
+    """Apart from the rest, because a process that runs the model reads nothing else."""
+    return _number(env, "MODELFLEET_MAX_IMAGE_PIXELS", 64 * 1024 * 1024, 1, 1 << 40)
 
 
 def termination_log(env: Mapping[str, str]) -> Path:
