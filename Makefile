@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED := 1
 export FLAVOR
 
 .PHONY: help demo demo-down test test-unit test-torch test-e2e check fix generate images cluster-up cluster-down \
-        kubeconfig prepare bench-overhead clean
+        kubeconfig prepare bench-overhead bench-runtime clean
 
 help: ## This list
 	@echo "modelfleet: serve machine-learning models on Kubernetes"
@@ -70,6 +70,9 @@ prepare: .venv/.synced ## Build and cache all that a cluster needs, without star
 
 bench-overhead: .venv/.synced ## What the runtime costs on top of its HTTP server (a minute; needs wrk)
 	@$(RUN) benchmarks/overhead.py
+
+bench-runtime: .venv/.synced ## The runtime against its peers (30 to 40 minutes; PEERS=, MODELS=; needs wrk, Java)
+	@$(RUN) -m benchmarks.runtime
 
 cluster-up: .venv/.synced ## A real Kubernetes to develop on, named dev (NAME=... for another)
 	@$(RUN) -m dev.cluster up --name $(or $(NAME),dev)

@@ -77,7 +77,6 @@ class App:
         inference = Inference(self.service, route, scope["method"], headers, answered.set_result)
         try:
             inference.begin()
-            refused_early = inference.ended
             if not inference.ended:
                 await self._give_body(inference, receive)
             if not inference.ended:
@@ -92,9 +91,7 @@ class App:
         answer = answered.result()
         if answer is None:
             return
-        # The client may send the body or not; what comes next could not be told apart.
-        close = refused_early and b"expect" in headers
-        await self._send(answer, inference.request_id, send, close)
+        await self._send(answer, inference.request_id, send, inference.last)
 
     async def _give_body(self, inference: Inference, receive: incoming.Receive) -> None:
         limits = self.service.limits

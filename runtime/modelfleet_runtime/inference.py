@@ -38,7 +38,7 @@ _LARGE = 64 * 1024
 class Inference:
     __slots__ = (
         "_deliver", "_entry", "_finish", "_service", "_task", "arrived", "deadline", "ended",
-        "headers", "method", "request_id", "route", "share",
+        "headers", "last", "method", "request_id", "route", "share",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,8 @@ class Inference:
         self._entry: Entry | None = None
         self._task: asyncio.Task[None] | None = None
         self._finish: Callable[[Tensors], Answer] | None = None
+        self.last = False
+        """Whether nothing more can be read on its connection."""
         self.ended = False
         """Whether `deliver` was called."""
         service.life.in_flight += 1
@@ -77,8 +79,9 @@ class Inference:
             service.life.model()
             if incoming.TIMEOUT_HEADER in self.headers:
                 self.deadline = incoming.deadline(self.headers, self.arrived, service.timeout)
-            incoming.check_length(self.headers, service.limits)
+            incoming.check_framing(self.headers, service.limits)
         except Refusal as refusal:
+            self.last = incoming.ends_its_connection(self.headers)
             self.refuse(refusal)
 
     def body(self, body: bytes) -> None:

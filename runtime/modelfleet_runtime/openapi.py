@@ -10,7 +10,10 @@ from modelfleet_runtime.signature import DType, Signature, TensorSpec
 
 _REFUSALS = {
     "400": "Something in the request is wrong; the message says what and where.",
-    "413": "The body is too large.",
+    "404": "There is no such model or version here.",
+    "408": "The body did not arrive within the request's time.",
+    "413": "The body is too large, before or after decompression.",
+    "415": "The body's encoding is none that is undone here.",
     "500": "The model failed.",
     "503": "The model is not loaded, the queue is full, or memory ran out; see Retry-After.",
     "504": "The request's time is over.",

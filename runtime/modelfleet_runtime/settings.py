@@ -44,8 +44,8 @@ class Settings:
     """MODELFLEET_KEEP_ALIVE_SECONDS: an idle connection is closed after this. Default 75, more than
     the usual 60 of a proxy in front, so that never we close what the proxy is about to use."""
     stall_seconds: int = 0
-    """MODELFLEET_STALL_SECONDS: liveness fails while one batch runs for longer. Default 0: ten times
-    the request's timeout, and not less than 5 minutes."""
+    """MODELFLEET_STALL_SECONDS: liveness fails while one batch runs for longer. Default 0: ten
+    times the request's timeout, and not less than 5 minutes."""
     termination_log: Path = Path("/dev/termination-log")
     """MODELFLEET_TERMINATION_LOG: where a failure is written, if that file exists."""
     access_log: bool = False

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.runtime import wire
 from benchmarks.runtime.models import Bench
-from benchmarks.runtime.peers.peer import Peer
+from benchmarks.runtime.peers.peer import ONNXRUNTIME, Peer
 
 
 def _command(peer: Peer, bench: Bench, port: int, folder: Path) -> list[str]:
@@ -28,7 +28,7 @@ def _command(peer: Peer, bench: Bench, port: int, folder: Path) -> list[str]:
 
 MLSERVER = Peer(
     "mlserver",
-    ("mlserver==1.7.1", "onnxruntime==1.32.0", "numpy"),
+    ("mlserver==1.7.1", "uvloop<0.22", ONNXRUNTIME, "numpy"),
     _command,
     {"json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", bench.requests)},
     "parallel_workers=1, max_batch_size=32, max_batch_time=1 ms",

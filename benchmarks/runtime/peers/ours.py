@@ -13,6 +13,7 @@ def _command(peer: Peer, bench: Bench, port: int, folder: Path) -> list[str]:
     command = [
         str(peer.python.parent / "modelfleet-runtime"), "serve", str(bench.folder), "--name",
         bench.name, "--host", "127.0.0.1", "--port", str(port), "--threads", str(bench.threads),
+        "--grpc-port", str(port + 1),
     ]  # fmt: skip
     if bench.name == "encoder":
         command += ["--pad", "input_ids", "--pad", "attention_mask"]
@@ -26,6 +27,8 @@ MODELFLEET = Peer(
     {
         "binary": lambda bench: wire.oip_binary(f"/v2/models/{bench.name}/infer", bench.requests),
         "json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", bench.requests),
+        "grpc": lambda bench: wire.grpc(bench.name, bench.requests),
     },
-    "the defaults: maxSize 32, no delay (and padding for the encoder)",
+    source="modelfleet",
+    settings="the defaults: maxSize 32, no delay (and padding for the encoder)",
 )

@@ -31,6 +31,8 @@ class Peer:
     stops: bool = True
     """Whether it can be halted (SIGSTOP) while others are measured."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    """The package that is built anew each time, from this repository."""
 
     @property
     def python(self) -> Path:
@@ -41,20 +43,20 @@ class Peer:
         folder = self.python.parent.parent
         done = folder / ".requires"
         wanted = "\n".join(self.requires)
+        uv = shutil.which("uv") or str(cache().parent / "uv" / "bin" / "uv")
         if not done.exists() or done.read_text() != wanted:
             print(f"  installing {self.name}", flush=True)
-            uv = shutil.which("uv") or str(cache().parent / "uv" / "bin" / "uv")
-            subprocess.run(
-                [uv, "venv", "-q", "--clear", "--python", "3.11", str(folder)], check=True
-            )
-            subprocess.run(
-                [uv, "pip", "install", "-q", "-p", str(self.python), *self.requires], check=True
-            )
+            _run(uv, "venv", "-q", "--clear", "--python", "3.11", str(folder))
+            _run(uv, "pip", "install", "-q", "-p", str(self.python), *self.requires)
             done.write_text(wanted)
+        elif self.source:
+            anew = ["--refresh-package", self.source, "--reinstall-package", self.source]
+            _run(uv, "pip", "install", "-q", "-p", str(self.python), *anew, *self.requires)
 
-    def env(self, bench: Bench) -> dict[str, str]:
+    def env(self, bench: Bench, folder: Path) -> dict[str, str]:
         return {
             **os.environ,
+            "TMPDIR": str(folder),  # what one leaves behind is no other's
             "PATH": f"{self.python.parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(SERVE),
             "BENCH_MODEL": bench.name,
@@ -64,6 +66,10 @@ class Peer:
             "OMP_NUM_THREADS": str(bench.threads),
             **self.environment,
         }
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)
 
 
 def script(name: str) -> Callable[[Peer, Bench, int, Path], list[str]]:

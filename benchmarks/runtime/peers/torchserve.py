@@ -20,14 +20,19 @@ def _command(peer: Peer, bench: Bench, port: int, folder: Path) -> list[str]:
             "--config-file", str(folder / "model-config.yaml"), "--export-path", str(store),
             "--force",
         ],
-        check=True, env=peer.env(bench), capture_output=True,
+        check=True, env=peer.env(bench, folder), capture_output=True,
     )  # fmt: skip
-    (folder / "config.properties").write_text(
-        f"inference_address=http://127.0.0.1:{port}\nmanagement_address=http://127.0.0.1:{port + 1}\n"
-        f"metrics_address=http://127.0.0.1:{port + 2}\ngrpc_inference_port={port + 3}\n"
-        f"grpc_management_port={port + 4}\ndisable_token_authorization=true\n"
-        "enable_envvars_config=false\njob_queue_size=1024\n"
-    )
+    properties = {
+        "inference_address": f"http://127.0.0.1:{port}",
+        "management_address": f"http://127.0.0.1:{port + 1}",
+        "metrics_address": f"http://127.0.0.1:{port + 2}",
+        "grpc_inference_port": port + 3,
+        "grpc_management_port": port + 4,
+        "disable_token_authorization": "true",
+        "job_queue_size": 1024,
+    }
+    text = "".join(f"{key}={value}\n" for key, value in properties.items())
+    (folder / "config.properties").write_text(text)
     return [
         str(peer.python.parent / "torchserve"), "--start", "--foreground", "--ncs",
         "--model-store", str(store), "--models", f"{bench.name}={bench.name}.mar",
@@ -39,7 +44,7 @@ TORCHSERVE = Peer(
     "torchserve",
     (
         "torchserve==0.12.0", "torch-model-archiver==0.12.0", "torch==2.15.0", ONNXRUNTIME,
-        "numpy", "setuptools<81",
+        "numpy", "setuptools<81", "pyyaml", "psutil", "requests", "packaging",
     ),
     _command,
     {"raw": lambda bench: raw(f"/predictions/{bench.name}")(bench)},

@@ -1,4 +1,4 @@
-"""Triton: the server inside the nvidia-pytriton wheel, with its Python backend, the only one there."""
+"""Triton: the server inside the nvidia-pytriton wheel, with the one backend there, Python's."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from benchmarks.runtime import wire
 from benchmarks.runtime.models import Bench
 from benchmarks.runtime.peers.peer import ONNXRUNTIME, SERVE, Peer
 
-_INPUTS = {
+_INPUTS: dict[str, list[tuple[str, str, list[int]]]] = {
     "linear": [("x", "TYPE_FP32", [784])],
     "cnn": [("x", "TYPE_FP32", [1, 28, 28])],
     "encoder": [("input_ids", "TYPE_INT64", [-1]), ("attention_mask", "TYPE_INT64", [-1])],
-    "python": [("text", "TYPE_STRING", [])],
+    "python": [("text", "TYPE_STRING", [1])],
 }
 _WIDTH = {"linear": 10, "cnn": 10, "encoder": 384, "python": 8}
 
@@ -18,9 +18,8 @@ _WIDTH = {"linear": 10, "cnn": 10, "encoder": 384, "python": 8}
 def _config(bench: Bench) -> str:
     lines = [f'name: "{bench.name}"', 'backend: "python"', "max_batch_size: 32"]
     for name, kind, dims in _INPUTS[bench.name]:
-        shape = f"dims: {dims}" if dims else "dims: [1], reshape: {shape: []}"
         ragged = ", allow_ragged_batch: true" if -1 in dims else ""
-        lines.append(f'input [{{name: "{name}", data_type: {kind}, {shape}{ragged}}}]')
+        lines.append(f'input [{{name: "{name}", data_type: {kind}, dims: {dims}{ragged}}}]')
     width = _WIDTH[bench.name]
     lines.append(f'output [{{name: "y", data_type: TYPE_FP32, dims: [{width}]}}]')
     lines.append("dynamic_batching {}")
@@ -34,6 +33,14 @@ def _config(bench: Bench) -> str:
     for key, value in values.items():
         lines.append(f'parameters {{key: "{key}", value: {{string_value: "{value}"}}}}')
     return "\n".join(lines)
+
+
+def _requests(bench: Bench) -> list[wire.Inputs]:
+    """Its batch is a dimension beside the declared ones, also for a text."""
+    return [
+        {name: a.reshape(1, 1) if a.dtype == object else a for name, a in request.items()}
+        for request in bench.requests
+    ]
 
 
 def _command(peer: Peer, bench: Bench, port: int, folder: Path) -> list[str]:
@@ -66,8 +73,9 @@ TRITON = Peer(
     ("nvidia-pytriton==0.7.0", ONNXRUNTIME, "numpy"),
     _command,
     {
-        "binary": lambda bench: wire.oip_binary(f"/v2/models/{bench.name}/infer", bench.requests),
-        "json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", bench.requests),
+        "binary": lambda bench: wire.oip_binary(f"/v2/models/{bench.name}/infer", _requests(bench)),
+        "json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", _requests(bench)),
+        "grpc": lambda bench: wire.grpc(bench.name, _requests(bench)),
     },
     "Python backend, max_batch_size 32, dynamic_batching {}, instance_group count 1",
 )

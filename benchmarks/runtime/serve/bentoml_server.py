@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import bentoml
-import numpy as np
 from common import MAX_BATCH, Model, from_json
 
 

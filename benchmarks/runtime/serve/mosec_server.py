@@ -1,5 +1,3 @@
-from typing import List
-
 import numpy as np
 from common import MAX_BATCH, Model, from_bytes
 from mosec import Server, Worker
@@ -13,7 +11,7 @@ class Inference(Worker):
     def deserialize(self, data: bytes):
         return from_bytes(data)
 
-    def forward(self, data: List[dict]) -> List[np.ndarray]:
+    def forward(self, data: list[dict]) -> list[np.ndarray]:
         return self.model.run(data)
 
     def serialize(self, data: np.ndarray) -> bytes:

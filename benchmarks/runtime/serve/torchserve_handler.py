@@ -2,7 +2,7 @@ import os
 import sys
 
 sys.path.insert(0, os.environ["BENCH_CODE"])
-from common import Model, from_bytes  # noqa: E402
+from common import Model, from_bytes
 
 
 class Handler:

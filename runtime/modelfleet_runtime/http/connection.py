@@ -56,6 +56,8 @@ class Connection(BoundedConnection):
         """Messages in the piece that is being parsed."""
         self._running: Exchange | None = None
         """The one whose turn it is, until its answer is written."""
+        self._fresh: Exchange | None = None
+        """The one whose head is in the piece that is being parsed, and whose turn it is."""
         self._unsent = False
         """That answer waits until the client takes the ones before."""
 
@@ -83,6 +85,10 @@ class Connection(BoundedConnection):
         alone = self._between_messages()
         self._begun = 0
         super().data_received(data)
+        # Not sooner: what follows the head in the same piece may be no HTTP.
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None and not fresh.disconnected:
+            fresh.start()
         exchange = self._running
         if exchange is not None and exchange.more_body:
             exchange.wait_for_body()
@@ -149,8 +155,7 @@ class Connection(BoundedConnection):
         before = self.cycle
         self.cycle = exchange
         if before is None or before.response_complete:
-            self._running = exchange
-            exchange.start()
+            self._running = self._fresh = exchange
         else:
             self.pipeline.appendleft((self.cycle, self.app))
             if len(self.pipeline) >= MOST_WAITING:

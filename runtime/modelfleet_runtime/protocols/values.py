@@ -24,7 +24,7 @@ def parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if "ecursion" in str(error):
+        if "depth limit" in str(error):
             raise BadInput("the JSON is nested more than 1024 deep", Limit.JSON_DEPTH) from error
         raise BadInput(f"the body is not valid JSON: {error}") from error
 
