@@ -9,7 +9,7 @@ from modelfleet_contract.base import Shared
 from modelfleet_contract.batching import (
     Batching,
     Level,
-    OnTimeout,
+    OnQueueTimeout,
     Oversize,
     Padding,
     Priorities,
@@ -62,7 +62,7 @@ __all__ = [
     "Level",
     "ModelFormat",
     "ModelSource",
-    "OnTimeout",
+    "OnQueueTimeout",
     "Oversize",
     "Padding",
     "Precision",

@@ -250,6 +250,7 @@ def _document_of_flags(
             "max_delay": options.max_delay,
             "queue_size": options.queue_size,
             "queue_bytes": options.queue_bytes,
+            "queue_timeout": options.queue_timeout,
             "preferred_sizes": options.preferred_sizes,
             "oversize": options.oversize,
             "padding": options.pad,
@@ -288,6 +289,7 @@ _DOCUMENT_FLAGS = {
     "--max-delay": "max_delay",
     "--queue-size": "queue_size",
     "--queue-bytes": "queue_bytes",
+    "--queue-timeout": "queue_timeout",
     "--preferred-sizes": "preferred_sizes",
     "--oversize": "oversize",
     "--pad": "pad",
@@ -365,6 +367,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SIZE",
         help="most bytes of tensors that wait, like 64Mi; "
         f"default {format_byte_size(_DEFAULTS.queue_bytes)}",
+    )
+    what.add_argument(
+        "--queue-timeout",
+        type=_duration,
+        metavar="DURATION",
+        help="how long a request may wait for its batch; default: while its time lasts",
     )
     what.add_argument(
         "--preferred-sizes",
