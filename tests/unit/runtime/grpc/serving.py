@@ -89,6 +89,7 @@ async def running(
     service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits())
     grpc_server = (GrpcServer if TRANSPORT == "own" else GrpcioServer)(service, batching)
     port = await grpc_server.start("127.0.0.1", 0)
+    life.on_change.append(grpc_server.changed)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Running(channel, grpc_server, service, life, metrics, served, port)

@@ -503,7 +503,6 @@ async def test_draining_takes_calls_and_stopping_does_not() -> None:
     async with running(doubling()) as up, connected(up) as client:
         await client.ping()
         up.life.drain()
-        up.server.changed()
         _, payload = await client.wait_for(frames.GOAWAY)
         assert struct.unpack(">II", payload) == (frames.LARGEST_WINDOW, Code.NO_ERROR)
         client.call(1)

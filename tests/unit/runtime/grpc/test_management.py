@@ -139,11 +139,18 @@ async def test_health_follows_the_servers_life() -> None:
         call = watch(up, INFERENCE)
         assert (await call.read()).status == Serving.NOT_SERVING
         up.life.loaded(up.served)
-        up.server.changed()
         assert (await call.read()).status == Serving.SERVING
         assert {await check(up, n) for n in ("", INFERENCE, HEALTH, "m")} == {Serving.SERVING}
         up.life.drain()
-        up.server.changed()
+        assert (await call.read()).status == Serving.NOT_SERVING
+        call.cancel()
+
+
+async def test_health_hears_that_nothing_will_run_again() -> None:
+    async with running(doubling()) as up:
+        call = watch(up, "m")
+        assert (await call.read()).status == Serving.SERVING
+        up.life.died("the GPU is gone")
         assert (await call.read()).status == Serving.NOT_SERVING
         call.cancel()
 
@@ -207,7 +214,6 @@ async def test_while_it_drains_calls_are_answered_and_then_no_more() -> None:
     async with running(doubling()) as up:
         await up.infer(request())
         up.life.drain()
-        up.server.changed()
         await up.infer(request())
         await asyncio.wait_for(up.server.stop(5), 5)
         code, _ = await refusal(up.infer(request()))
