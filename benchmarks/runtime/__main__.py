@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.runtime import bars, gpu, load, overload, picture, starts, table
+from benchmarks.runtime import bars, load, overload, picture, starts, table
 from benchmarks.runtime.load import Load, NoLoad
 from benchmarks.runtime.models import NAMES, Bench, cache, make
 from benchmarks.runtime.peers import PEERS
-from benchmarks.runtime.peers.ours import MODELFLEET
+from benchmarks.runtime.peers.ours import MODELFLEET, WITH_TORCH
 from benchmarks.runtime.peers.peer import Peer
 from benchmarks.runtime.results import FILE, OURS, Key, Results
 from benchmarks.runtime.server import Failed, Running, running
@@ -44,6 +44,8 @@ HANDLING = 0.25
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     if options.device == "cuda":
+        from benchmarks.runtime import gpu
+
         return gpu.main()
     try:
         load.build()
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.no_extra and MODELFLEET in ready:
         progress.say(f"overload, for {options.extra_seconds} s, then starts")
         verdicts += overload.judge(MODELFLEET, options.extra_seconds, _free_ports())
-        verdicts += starts.judge(MODELFLEET, _free_ports())
+        verdicts += starts.judge(MODELFLEET, WITH_TORCH, _free_ports())
     print("\n" + table.bars(verdicts))
     for note in results.notes:
         print(f"note: {note}")
@@ -115,7 +117,8 @@ def _model(
                 progress.say(f"{bench.name}: {peer.name} is left out: {str(error)[:300]}")
         for number in range(options.rounds):
             if bench.name in BARE:
-                results.bare[bench.name].append(_bare(bench, options.seconds))
+                seconds = options.seconds * LONGER.get(bench.name, 1)
+                results.bare[bench.name].append(_bare(bench, seconds))
             order = turns if number % 2 == 0 else turns[::-1]
             for connections in options.connections:
                 for turn in order:

@@ -20,27 +20,28 @@ _TORCH_MODEL = (
 )
 
 
-def judge(ours: Peer, port: int) -> list[Verdict]:
+def judge(ours: Peer, torch: Peer, port: int) -> list[Verdict]:
     digits = ROOT / "examples" / "digits"
     command = [str(ours.python.parent / "modelfleet-runtime"), "serve", str(digits)]
     seconds, pss = _measured(command, port)
     return [
         _start("start to Ready, ONNX (digits)", seconds, 1.5),
-        _torch(port),
+        _torch(torch, port),
         Verdict("memory, ONNX (digits)", "< 150 MB PSS", f"{pss:.0f} MB", pss < 150),
     ]
 
 
-def _torch(port: int) -> Verdict:
-    """With the torch that the repository's own second environment has, where it is there."""
+def _torch(torch: Peer, port: int) -> Verdict:
     what = "start to Ready, TorchScript (784x10)"
-    python = ROOT / ".venv-torch" / "bin" / "python"
-    if not python.exists():
-        return Verdict(what, "<= 3.5 s", "not measured: make test-torch installs torch", None)
+    try:
+        torch.install()
+    except subprocess.CalledProcessError:
+        return Verdict(what, "<= 3.5 s", "not measured: torch could not be installed", None)
+    python = torch.python
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.pt"
         subprocess.run([str(python), "-W", "ignore", "-c", _TORCH_MODEL, str(file)], check=True)
-        command = [str(python), "-m", "modelfleet_runtime", "serve", str(file)]
+        command = [str(python.parent / "modelfleet-runtime"), "serve", str(file)]
         seconds, _ = _measured(command, port)
     return _start(what, seconds, 3.5)
 

@@ -1,5 +1,6 @@
 """modelfleet itself, built from this repository."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.runtime import wire
@@ -32,3 +33,10 @@ MODELFLEET = Peer(
     source="modelfleet",
     settings="the defaults: maxSize 32, no delay (and padding for the encoder)",
 )
+
+WITH_TORCH = replace(
+    MODELFLEET,
+    name="modelfleet-torch",
+    requires=(f"modelfleet[runtime,runtime-torch] @ {ROOT.as_uri()}",),
+)
+"""The same with torch, of which only the start is measured."""
