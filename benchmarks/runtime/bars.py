@@ -19,76 +19,77 @@ class Verdict:
 
 
 def judge(results: Results) -> list[Verdict]:
-    def at(server: str, model: str, protocol: str, connections: int) -> Key:
-        return Key(server, model, protocol, connections)
+    """Every bar that needs a peer."""
 
-    def faster(what: str, ours: Key, other: Key, bar: float) -> Verdict:
-        return _compared(what, results.ratios(ours, other), f">= {bar} x", lambda r: r >= bar)
+    def ours(model: str, protocol: str, connections: int) -> Key:
+        return Key(OURS, model, protocol, connections)
 
+    def compared(
+        what: str, mine: Key, other: Key | None, bar: str, holds: _Holds, figure: str = "rps"
+    ) -> Verdict:
+        ratios = results.ratios(mine, other, figure) if other else []
+        return _compared(what, ratios, bar, holds)
+
+    mosec = Key("mosec", "linear", "raw", 64)
+    at_64 = "linear, 64 connections: requests/s against"
     verdicts = [
-        faster(
-            "linear, 64 connections: requests/s against mosec",
-            at(OURS, "linear", "binary", 64), at("mosec", "linear", "raw", 64), 1.5,
-        ),
-        faster(
-            "linear, 64 connections: requests/s against Triton's Python backend, binary",
-            at(OURS, "linear", "binary", 64), at("triton", "linear", "binary", 64), 2.5,
+        compared(f"{at_64} mosec", ours("linear", "binary", 64), mosec, *_least(1.5)),
+        compared(
+            f"{at_64} Triton's Python backend, binary", ours("linear", "binary", 64),
+            Key("triton", "linear", "binary", 64), *_least(2.5),
         ),
     ]  # fmt: skip
     for server in SLOW_PEERS:
-        protocol = "raw" if server == "ray" else "json"
+        other = results.best(server, "linear", 64)
         verdicts.append(
-            faster(
-                f"linear, 64 connections: requests/s against {server}",
-                at(OURS, "linear", "binary", 64), at(server, "linear", protocol, 64), 25,
-            )
-        )  # fmt: skip
-    verdicts += [
-        _compared(
-            "linear, 64 connections: p99 against mosec",
-            results.ratios(
-                at(OURS, "linear", "binary", 64), at("mosec", "linear", "raw", 64), "p99_ms"
-            ),
-            "<= 1.0 x",
-            lambda r: r <= 1.0,
+            compared(f"{at_64} {server}", ours("linear", "binary", 64), other, *_least(25))
+        )
+    return [
+        *verdicts,
+        compared(
+            "linear, 64 connections: p99 against mosec", ours("linear", "binary", 64), mosec,
+            *_most(1.0), "p99_ms",
         ),
-        _compared(
-            "linear, 1 connection: p50 against Triton",
-            results.ratios(
-                at(OURS, "linear", "binary", 1), at("triton", "linear", "binary", 1), "p50_ms"
-            ),
-            "<= 0.4 x",
-            lambda r: r <= 0.4,
+        compared(
+            "linear, 1 connection: p50 against Triton", ours("linear", "binary", 1),
+            Key("triton", "linear", "binary", 1), *_most(0.4), "p50_ms",
         ),
-        faster(
+        compared(
             "linear, 256 connections, JSON both sides: requests/s against Triton",
-            at(OURS, "linear", "json", 256), at("triton", "linear", "json", 256), 2,
+            ours("linear", "json", 256), Key("triton", "linear", "json", 256), *_least(2),
         ),
         _against_fastest(results, "cnn", 1.0),
         _against_fastest(results, "encoder", 1.1),
-        faster(
+        compared(
             "linear, 64 connections, gRPC: requests/s against Triton's Python backend",
-            at(OURS, "linear", "grpc", 64), at("triton", "linear", "grpc", 64), 1.0,
+            ours("linear", "grpc", 64), Key("triton", "linear", "grpc", 64), *_least(1.0),
         ),
     ]  # fmt: skip
-    return verdicts
+
+
+_Holds = Callable[[float], bool]
+
+
+def _least(bar: float) -> tuple[str, _Holds]:
+    return f">= {bar} x", lambda ratio: ratio >= bar
+
+
+def _most(bar: float) -> tuple[str, _Holds]:
+    return f"<= {bar} x", lambda ratio: ratio <= bar
 
 
 def _against_fastest(results: Results, model: str, bar: float) -> Verdict:
-    keys = [k for k in results.loads if k.model == model and k.connections == 64]
-    ours = Key(OURS, model, "binary", 64)
-    peers = [key for key in keys if key.server != OURS]
     what = f"{model}, 64 connections: requests/s against the fastest peer"
-    if ours not in results.loads or not peers:
+    servers = {key.server for key in results.loads if key.model == model} - {OURS}
+    best = [key for server in servers if (key := results.best(server, model, 64))]
+    mine = Key(OURS, model, "binary", 64)
+    if mine not in results.loads or not best:
         return Verdict(what, f">= {bar} x", "not measured", None)
-    fastest = max(peers, key=lambda key: statistics.median(x.rps for x in results.loads[key]))
-    return _compared(
-        f"{what}, {fastest.server}", results.ratios(ours, fastest), f">= {bar} x",
-        lambda r: r >= bar,
-    )  # fmt: skip
+    fastest = max(best, key=lambda key: statistics.median(x.rps for x in results.loads[key]))
+    return _compared(f"{what}, {fastest.server}", results.ratios(mine, fastest), *_least(bar))
 
 
-def _compared(what: str, ratios: list[float], bar: str, holds: Callable[[float], bool]) -> Verdict:
+def _compared(what: str, ratios: list[float], bar: str, holds: _Holds) -> Verdict:
     if not ratios:
         return Verdict(what, bar, "not measured", None)
     middle = statistics.median(ratios)

@@ -1,69 +1,143 @@
-"""Load on one server, by wrk: as many connections as asked, each with one request at a time."""
+"""Load on one server, by `generator.c`, which compares every answer with the right one."""
 
-import re
+import hashlib
+import json
 import shutil
+import struct
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.runtime.models import Array, cache
 from benchmarks.runtime.wire import Wire
 
-_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
-_LUA = """\
-local bodies = {%s}
-local requests, at = {}, 0
-init = function()
-  for _, path in ipairs(bodies) do
-    local file = io.open(path, "rb")
-    requests[#requests + 1] = wrk.format("POST", %s, {%s}, file:read("*a"))
-    file:close()
-  end
-end
-request = function()
-  at = at %% #requests + 1
-  return requests[at]
-end
-"""
+SOURCE = Path(__file__).resolve().parent / "generator.c"
+
+
+class NoLoad(Exception):
+    """The load could not be made; the message says why."""
 
 
 @dataclass(frozen=True)
 class Load:
+    """What one measurement of a closed loop saw."""
+
     rps: float
+    """Right answers a second."""
     p50_ms: float
     p99_ms: float
     errors: int
+    """Answers that were wrong or failed, and connections that broke under a request."""
+    busy: float
+    """How much of one core the generator used: near 1, it is what was measured."""
 
 
-def script(wire: Wire, folder: Path) -> Path:
-    """The requests as wrk reads them, each written once."""
-    files = []
-    for number, body in enumerate(wire.bodies):
-        file = folder / f"body-{number}"
-        file.write_bytes(body)
-        files.append(f'"{file}"')
-    headers = ", ".join(f'["{name}"] = "{value}"' for name, value in wire.headers.items())
-    made = folder / "load.lua"
-    made.write_text(_LUA % (", ".join(files), f'"{wire.path}"', headers))
-    return made
+@dataclass(frozen=True)
+class OpenLoad:
+    """What became of requests that came when they were due."""
+
+    goodput: float
+    """Right answers within the deadline, a second."""
+    p99_ms: float
+    """Of those, from when each was due."""
+    late: int
+    refused: int
+    refused_p99_ms: float
+    errors: int
+    unsent: int
+    """Due while every connection waited for an answer."""
+    busy: float
 
 
-def run(script: Path, port: int, connections: int, seconds: float) -> Load:
-    """Raises `SystemExit` where wrk is missing or says nothing."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is missing: apt-get install wrk")
+def build() -> Path:
+    """The generator, compiled once. Raises `NoLoad` where there is no C compiler."""
+    key = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    program = cache() / "bin" / f"generator-{key}"
+    if program.exists():
+        return program
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise NoLoad("a C compiler is missing: apt-get install gcc libc6-dev")
+    program.parent.mkdir(parents=True, exist_ok=True)
+    part = program.with_suffix(".part")
+    command = [compiler, "-O2", "-Wall", "-o", str(part), str(SOURCE), "-lm"]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise NoLoad(f"{SOURCE.name} does not compile:\n{made.stderr}")
+    part.rename(program)
+    return program
+
+
+def write(wire: Wire, answers: Sequence[Array], file: Path, more: dict[str, str]) -> Path:
+    """The requests and their answers as the generator reads them; `more` are further headers."""
+
+    def framed(part: bytes) -> bytes:
+        return struct.pack("<I", len(part)) + part
+
+    first, later = wire.heads()
+    parts = [struct.pack("<II", wire.grpc, wire.json), framed(first), framed(later)]
+    parts.append(struct.pack("<I", len(wire.bodies)))
+    for body, answer in zip(wire.bodies, answers, strict=True):
+        parts += [framed(wire.request(body, more)), framed(answer.astype("<f4").tobytes())]
+    file.write_bytes(b"".join(parts))
+    return file
+
+
+def check(file: Path, port: int) -> None:
+    """Raises `NoLoad` unless answers are right, one after the other for a moment."""
+    told = _run(file, port, 1, 0.3)
+    if told["wrong"] or told["failed"] or not told["good"]:
+        raise NoLoad(_complaint(told))
+
+
+def run(file: Path, port: int, connections: int, seconds: float, warm: float = 0.3) -> Load:
+    """A closed loop: each connection has one request on its way. Raises `NoLoad`."""
+    told = _run(file, port, connections, seconds, "-w", str(warm))
+    if not told["good"]:
+        raise NoLoad(_complaint(told))
+    errors = told["wrong"] + told["failed"]
+    rps = told["inside"] / told["seconds"]
+    return Load(rps, told["p50_ms"], told["p99_ms"], int(errors), told["busy"])
+
+
+def run_open(
+    file: Path, port: int, connections: int, seconds: float, rate: float, deadline_ms: float
+) -> OpenLoad:
+    """An open loop: `rate` requests a second at random moments. Raises `NoLoad`."""
+    told = _run(
+        file, port, connections, seconds, "-w", "2", "-r", str(rate), "-d", str(deadline_ms)
+    )
+    return OpenLoad(
+        goodput=told["good"] / told["seconds"],
+        p99_ms=told["p99_ms"],
+        late=int(told["late"]),
+        refused=int(told["refused"]),
+        refused_p99_ms=told["refused_p99_ms"],
+        errors=int(told["wrong"] + told["failed"]),
+        unsent=int(told["unsent"]),
+        busy=told["busy"],
+    )
+
+
+def _run(file: Path, port: int, connections: int, seconds: float, *more: str) -> dict[str, float]:
     command = [
-        "wrk", "--latency", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s",
-        "--timeout", "30s", "-s", str(script), f"http://127.0.0.1:{port}",
+        str(build()), "-p", str(port), "-c", str(connections), "-s", str(seconds), *more, str(file)
     ]  # fmt: skip
-    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    half = re.search(r"50%\s+([\d.]+)([a-z]+)", told)
-    most = re.search(r"99%\s+([\d.]+)([a-z]+)", told)
-    if not (rate and half and most):
-        raise SystemExit(f"wrk said nothing to be read:\n{told}")
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
-    sockets = re.findall(r"(?:connect|read|write|timeout) (\d+)", told)
-    errors = (int(bad[1]) if bad else 0) + sum(map(int, sockets))
-    return Load(
-        float(rate[1]), float(half[1]) * _UNITS[half[2]], float(most[1]) * _UNITS[most[2]], errors
+    try:
+        told = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=seconds + 60
+        )
+    except subprocess.TimeoutExpired as late:
+        raise NoLoad("the generator did not end") from late
+    if told.returncode != 0:
+        raise NoLoad(told.stderr.strip() or f"the generator ended with {told.returncode}")
+    figures: dict[str, float] = json.loads(told.stdout)
+    return figures
+
+
+def _complaint(told: dict[str, float]) -> str:
+    return (
+        f"{told['good']:.0f} right answers, {told['wrong']:.0f} wrong, {told['failed']:.0f} failed"
+        + (f" (the last with status {told['last_status']:.0f})" if told["last_status"] else "")
     )

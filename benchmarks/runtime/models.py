@@ -17,6 +17,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+Array = np.ndarray[Any, Any]
+Inputs = dict[str, Array]
+
 VERSION = "1"
 NAMES = ("linear", "cnn", "encoder", "python")
 THREADS = {"linear": 1, "cnn": 2, "encoder": 2, "python": 1}
@@ -59,9 +62,9 @@ class Model:
 class Bench:
     name: str
     folder: Path
-    requests: list[dict[str, np.ndarray[Any, Any]]]
+    requests: list[Inputs]
     """Each of one row."""
-    answers: list[np.ndarray[Any, Any]]
+    answers: list[Array]
     """Of one row each."""
 
     @property
@@ -89,12 +92,12 @@ def make(name: str) -> Bench:
     return Bench(name, folder, requests, _answers(name, folder, requests))
 
 
-def _requests(name: str) -> list[dict[str, np.ndarray[Any, Any]]]:
+def _requests(name: str) -> list[Inputs]:
     rng = np.random.default_rng(1)
     if name == "linear":
-        return [{"x": rng.normal(size=(1, 784)).astype(np.float32)}]
+        return [{"x": rng.normal(size=(1, 784)).astype(np.float32)} for _ in range(16)]
     if name == "cnn":
-        return [{"x": rng.random((1, 1, 28, 28)).astype(np.float32)}]
+        return [{"x": rng.random((1, 1, 28, 28)).astype(np.float32)} for _ in range(16)]
     if name == "python":
         letters = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz     ", np.uint8)
         return [{"text": _bytes(rng.choice(letters, 500).tobytes())} for _ in range(16)]
@@ -108,15 +111,13 @@ def _requests(name: str) -> list[dict[str, np.ndarray[Any, Any]]]:
     ]
 
 
-def _bytes(text: bytes) -> np.ndarray[Any, Any]:
+def _bytes(text: bytes) -> Array:
     made = np.empty(1, dtype=object)
     made[0] = text
     return made
 
 
-def _answers(
-    name: str, folder: Path, requests: list[dict[str, np.ndarray[Any, Any]]]
-) -> list[np.ndarray[Any, Any]]:
+def _answers(name: str, folder: Path, requests: list[Inputs]) -> list[Array]:
     if name == "python":
         scope: dict[str, Any] = {}
         exec(compile(_PYTHON, "model.py", "exec"), scope)  # our own text, above

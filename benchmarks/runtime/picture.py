@@ -5,12 +5,14 @@ from pathlib import Path
 from benchmarks.runtime.results import OURS, Results, Row
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "benchmark-runtime.svg"
+PARTIAL = Path(__file__).resolve().parents[1] / "results" / "runtime.svg"
+"""Where the picture of a run without some of the servers or models goes."""
 CONNECTIONS = 64
 WIDE, LEFT, BAR, GAP, HEAD = 760, 150, 18, 6, 34
 _TEXT = 'font-family="system-ui, sans-serif" font-size="13"'
 
 
-def draw(results: Results) -> None:
+def draw(results: Results, file: Path) -> None:
     """One bar a server, by its best protocol; the scale is each model's own."""
     rows = [row for row in results.rows() if row.connections == CONNECTIONS]
     parts: list[str] = []
@@ -37,7 +39,7 @@ def draw(results: Results) -> None:
             )
             y += BAR + GAP
         y += 14
-    FILE.write_text(
+    file.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {y}" width="{WIDE}" '
         f'height="{y}" role="img" aria-label="Requests per second of each server">'
         f'<rect width="{WIDE}" height="{y}" fill="#ffffff"/><g fill="#111827">{"".join(parts)}'

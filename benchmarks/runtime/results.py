@@ -39,6 +39,8 @@ class Results:
         self.loads: dict[Key, list[Load]] = defaultdict(list)
         self.pss: dict[tuple[str, str], float] = {}
         self.starts: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.bare: dict[str, list[float]] = defaultdict(list)
+        """Rows a second of the bare model in a loop, by model, once a round."""
         self.notes: list[str] = []
 
     def rows(self) -> list[Row]:
@@ -63,6 +65,17 @@ class Results:
         pairs = zip(self.loads.get(ours, []), self.loads.get(other, []), strict=False)
         return [getattr(a, figure) / getattr(b, figure) for a, b in pairs if getattr(b, figure)]
 
+    def best(self, server: str, model: str, connections: int) -> Key | None:
+        """The protocol by which it has the most requests/s; None where it was not measured."""
+        keys = [
+            key
+            for key in self.loads
+            if (key.server, key.model, key.connections) == (server, model, connections)
+        ]
+        if not keys:
+            return None
+        return max(keys, key=lambda key: statistics.median(load.rps for load in self.loads[key]))
+
     def write(self) -> None:
-        FILE.parent.mkdir(exist_ok=True)
+        FILE.parent.mkdir(parents=True, exist_ok=True)
         FILE.write_text(json.dumps([asdict(row) for row in self.rows()], indent=1) + "\n")

@@ -1,6 +1,7 @@
 """One running server: started, halted while others are measured, weighed, ended."""
 
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
@@ -9,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 
+from benchmarks.runtime import load
 from benchmarks.runtime.models import Bench
 from benchmarks.runtime.peers.peer import Peer
 from benchmarks.runtime.wire import Wire
@@ -48,15 +49,26 @@ class Running:
             time.sleep(0.02)
         self.start_s = time.monotonic() - began
 
+    def requests(self, wire: Wire, name: str, **more: str) -> Path:
+        """The file for the generator; `more` are further headers."""
+        headers = {key.replace("_", "-"): value for key, value in more.items()}
+        return load.write(wire, self.bench.answers, self.folder / f"{name}.requests", headers)
+
     def check(self, wire: Wire, some: int = 16) -> None:
-        """Raises `Failed` unless every answer is the model's."""
+        """Raises `Failed` unless every answer is the model's, read apart from the generator."""
+        if wire.grpc:
+            try:
+                load.check(self.requests(wire, "check"), self.port + wire.port)
+            except load.NoLoad as error:
+                raise Failed(str(error)) from error
+            return
         for body, expected in list(zip(wire.bodies, self.bench.answers, strict=True))[:some]:
-            answer = self._post(wire, body)
-            if answer.status_code != 200:
-                raise Failed(f"{self.peer.name}: {answer.status_code} {answer.text[:200]}")
-            got = wire.decode(answer.content, dict(answer.headers))
+            status, headers, content = _post(self.port, wire, body)
+            if status != 200:
+                raise Failed(f"{status} {content[:200]!r}")
+            got = wire.decode(content, headers)
             if not np.allclose(got, expected.ravel(), rtol=1e-3, atol=1e-3):
-                raise Failed(f"{self.peer.name} answered wrongly")
+                raise Failed("a wrong answer")
 
     def halt(self) -> None:
         if self.peer.stops:
@@ -87,14 +99,10 @@ class Running:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
-    def _post(self, wire: Wire, body: bytes) -> httpx.Response:
-        url = f"http://127.0.0.1:{self.port}{wire.path}"
-        return httpx.post(url, content=body, headers=wire.headers, timeout=30)
-
     def _answers(self, wire: Wire) -> bool:
         try:
-            return self._post(wire, wire.bodies[0]).status_code == 200
-        except httpx.TransportError:
+            return _post(self.port, wire, wire.bodies[0])[0] == 200
+        except (OSError, http.client.HTTPException):
             return False
 
     def _signal(self, number: int) -> None:
@@ -121,6 +129,16 @@ class Running:
         while more := {pid for pid, parent in parents.items() if parent in own} - own:
             own |= more
         return sorted(own)
+
+
+def _post(port: int, wire: Wire, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers in lower case, body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", wire.path, body, wire.headers)
+        answer = connection.getresponse()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, headers, answer.read()
 
 
 @contextlib.contextmanager

@@ -28,7 +28,19 @@ def tables(results: Results) -> str:
                 f"{row.p50_ms:8.2f} {row.p99_ms:8.2f} {row.errors:6} {row.pss_mb:6.0f} "
                 f"{row.start_s:7.2f}  {_ratio(results, key)}"
             )
+        if bare := results.bare.get(model):
+            lines += ["", f"{_bare(results, model, bare)}"]
     return "\n".join(lines)
+
+
+def _bare(results: Results, model: str, bare: list[float]) -> str:
+    middle = statistics.median(bare)
+    text = (
+        f"{'bare model':>11} {'in a loop of batches of 32':>25} {middle:,.0f} rows/s "
+        f"({min(bare):,.0f} to {max(bare):,.0f})"
+    )
+    rows = [row.rps for row in results.rows() if row.server == OURS and row.model == model]
+    return f"{text}; ours reaches {max(rows) / middle:.0%} of it" if rows and middle else text
 
 
 def _ratio(results: Results, key: Key) -> str:

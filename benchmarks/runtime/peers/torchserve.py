@@ -10,8 +10,9 @@ from benchmarks.runtime.peers.peer import ONNXRUNTIME, SERVE, Peer, raw
 def _command(peer: Peer, bench: Bench, port: int, folder: Path) -> list[str]:
     store = folder / "store"
     store.mkdir(exist_ok=True)
+    # It ends a worker that is silent for responseTimeout; while others are measured it is halted.
     (folder / "model-config.yaml").write_text(
-        "minWorkers: 1\nmaxWorkers: 1\nbatchSize: 32\nmaxBatchDelay: 1\nresponseTimeout: 60\n"
+        "minWorkers: 1\nmaxWorkers: 1\nbatchSize: 32\nmaxBatchDelay: 1\nresponseTimeout: 7200\n"
     )
     subprocess.run(
         [

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.runtime import wire
-from benchmarks.runtime.models import Bench
+from benchmarks.runtime.models import Bench, Inputs
 from benchmarks.runtime.peers.peer import ONNXRUNTIME, SERVE, Peer
 
 _INPUTS: dict[str, list[tuple[str, str, list[int]]]] = {
@@ -35,7 +35,7 @@ def _config(bench: Bench) -> str:
     return "\n".join(lines)
 
 
-def _requests(bench: Bench) -> list[wire.Inputs]:
+def _requests(bench: Bench) -> list[Inputs]:
     """Its batch is a dimension beside the declared ones, also for a text."""
     return [
         {name: a.reshape(1, 1) if a.dtype == object else a for name, a in request.items()}
@@ -75,6 +75,7 @@ TRITON = Peer(
     {
         "binary": lambda bench: wire.oip_binary(f"/v2/models/{bench.name}/infer", _requests(bench)),
         "json": lambda bench: wire.oip_json(f"/v2/models/{bench.name}/infer", _requests(bench)),
+        "grpc": lambda bench: wire.oip_grpc(bench.name, _requests(bench), port=1),
     },
     "Python backend, max_batch_size 32, dynamic_batching {}, instance_group count 1",
 )

@@ -37,6 +37,7 @@ from modelfleet_runtime.errors import (
 )
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.signature import Signature, Tensors
+from modelfleet_runtime.tracing import Tracing
 
 log = logging.getLogger("modelfleet.batching")
 
@@ -56,6 +57,7 @@ class Batcher:
         now: Callable[[], float] = time.monotonic,
         slots: int = 1,
         on_dead: Callable[[str], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`worker` has at least `slots` threads. `on_dead` hears once why nothing will run again.
 
@@ -70,6 +72,7 @@ class Batcher:
         self._now = now
         self._slots = slots
         self._on_dead = on_dead
+        self._tracing = tracing
         self._limits = Limits(
             batching.max_size,
             batching.max_delay / timedelta(seconds=1),
@@ -229,16 +232,19 @@ class Batcher:
         self._running += 1
         metrics.batch_rows.observe(rows)
         metrics.rows.inc(rows)
+        run = self._run
+        if self._tracing is not None:
+            run = self._tracing.batch(run, [part.entry.span for part in parts], rows, now)
         if self._slots == 1 and self._pace.on_loop(rows):
             try:
-                outcome = timed(self._run, parts, self._padding)
+                outcome = timed(run, parts, self._padding)
             except BaseException as error:
                 self._broke(parts, rows, now, error)
             else:
                 self._finish(parts, rows, now, outcome)
             return True
         self._worker.post(
-            lambda: timed(self._run, parts, self._padding),
+            lambda: timed(run, parts, self._padding),
             lambda outcome: self._finish(parts, rows, now, outcome),
             lambda error: self._broke(parts, rows, now, error),
         )

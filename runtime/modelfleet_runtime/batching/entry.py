@@ -8,6 +8,7 @@ import numpy as np
 
 from modelfleet_runtime.errors import EngineBroken, Refusal
 from modelfleet_runtime.signature import Tensors
+from modelfleet_runtime.tracing import RequestSpan
 
 log = logging.getLogger("modelfleet.batching")
 
@@ -24,7 +25,7 @@ class Entry:
 
     __slots__ = (
         "arrived", "cursor", "deadline", "done", "kin", "leave_at", "level", "number", "outputs",
-        "pieces", "refusal", "rows", "size", "tensors", "total",
+        "pieces", "refusal", "rows", "size", "span", "tensors", "total",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,8 @@ class Entry:
         self.level = level
         self.size = size
         """Bytes of its tensors."""
+        self.span: RequestSpan | None = None
+        """Where the request is traced: set right after it was accepted."""
         self.number = number
         """Its own, of all that were ever accepted."""
         self.outputs: Tensors | None = None

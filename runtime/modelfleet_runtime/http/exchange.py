@@ -148,7 +148,6 @@ class Exchange:
             self._write()
 
     def _write(self) -> None:
-        if self._expects_continue and self.more_body:
-            # The client may send the body or not; what comes next cannot be told apart.
+        if self.inference.last:
             self.keep_alive = False
         self._carrier.write_answer(self)

@@ -1,195 +1,58 @@
-"""Every wrong request is answered with a sentence, and the next good one as if nothing was."""
+"""Every wrong request is answered with a sentence, within a second, and the next good one as if
+nothing was; by the connection itself and by the ASGI application, the same."""
 
-import json
+import re
+import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.unit.runtime.processes import DIGITS, Runtime, check_refusal, client, runtime
+from tests.unit.runtime.bad_requests import bodies, wire
+from tests.unit.runtime.bad_requests.bodies import INFER, LENGTH, LIMIT, PREDICT, ROW, inputs
+from tests.unit.runtime.processes import DIGITS, Runtime, check_refusal, client, metric, runtime
 
-PREDICT, BATCH, INFER = "/predict", "/predict/batch", "/v2/models/digits/infer"
-LENGTH = "Inference-Header-Content-Length"
-LIMIT = 200_000
-ROW: list[Any] = [0.0] * 64
+SECOND = 1.0
+_OWN_EACH = {"date", "x-request-id"}
+
+
+class Servers(NamedTuple):
+    own: Runtime
+    asgi: Runtime
+    own_http: httpx.Client
+    asgi_http: httpx.Client
+    memory: float
+    """Bytes of the first, before anything was asked."""
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    folder = tmp_path_factory.mktemp("server")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Both ways of answering, each in a process of its own."""
     flags = (str(DIGITS), "--name", "digits")
-    with runtime(folder, *flags, MODELFLEET_MAX_BODY_BYTES=str(LIMIT)) as running:
-        yield running.ready()
+    folders = [tmp_path_factory.mktemp(name) for name in ("own", "asgi")]
+    limit = str(LIMIT)
+    with (
+        runtime(folders[0], *flags, MODELFLEET_MAX_BODY_BYTES=limit) as own,
+        runtime(
+            folders[1], *flags, MODELFLEET_MAX_BODY_BYTES=limit, MODELFLEET_HTTP="asgi"
+        ) as asgi,
+        client(own.ready().url) as own_http,
+        client(asgi.ready().url) as asgi_http,
+    ):
+        own_http.timeout = asgi_http.timeout = httpx.Timeout(SECOND)
+        for http in (own_http, asgi_http):
+            http.get("/docs", timeout=20)  # imports what answers pages
+            check_good(http)
+        page = own_http.get("/metrics").text
+        yield Servers(own, asgi, own_http, asgi_http, _memory(page))
 
 
-@pytest.fixture(scope="module")
-def http(server: Runtime) -> Iterator[httpx.Client]:
-    with client(server.url) as opened:
-        yield opened
-
-
-def inputs(value: Any) -> bytes:
-    return json.dumps({"inputs": value}).encode()
-
-
-def row(*first: Any) -> list[Any]:
-    return [*first, *ROW[len(first) :]]
-
-
-def nested(depth: int) -> Any:
-    value: Any = 1.0
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def tensor(drop: str = "", **other: Any) -> dict[str, Any]:
-    made = {"name": "pixels", "datatype": "FP32", "shape": [1, 64], "data": ROW} | other
-    made.pop(drop, None)
-    return made
-
-
-def oip(*tensors: Any, **other: Any) -> bytes:
-    return json.dumps({"inputs": list(tensors)} | other).encode()
-
-
-def sized(size: Any, **other: Any) -> bytes:
-    return oip(tensor("data", parameters={"binary_data_size": size}, **other))
-
-
-SIMPLE: list[tuple[str, str, bytes, str]] = [
-    ("empty", PREDICT, b"", "empty"),
-    ("cut off", PREDICT, b'{"inputs": [1, 2', "not valid JSON"),
-    ("NaN", PREDICT, b'{"inputs": [NaN]}', "not valid JSON"),
-    ("infinity", PREDICT, b'{"inputs": [-Infinity]}', "not valid JSON"),
-    ("no UTF-8", PREDICT, b'{"inputs": "\xff"}', "not valid JSON"),
-    ("only brackets", PREDICT, b"[" * 100_000, "not valid JSON"),
-    ("65 deep", PREDICT, inputs(nested(65)), "pixels"),
-    ("900 deep", PREDICT, inputs(nested(900)), "pixels"),
-    ("two documents", PREDICT, inputs(ROW) * 2, "not valid JSON"),
-    ("a list", PREDICT, b"[1]", "inputs"),
-    ("null", PREDICT, b"null", "inputs"),
-    ("no inputs", PREDICT, b"{}", "inputs"),
-    ("one thing more", PREDICT, b'{"inputs": [], "input": 1}', "unexpected 'input'"),
-    ("too few", PREDICT, inputs(ROW[1:]), r"\[1,63\]; expected \[-1,64\]"),
-    ("too many", PREDICT, inputs([*ROW, 0]), r"\[1,65\]"),
-    ("nothing in it", PREDICT, inputs([]), "pixels"),
-    ("null for all", PREDICT, inputs(None), "null"),
-    ("null inside", PREDICT, inputs(row(None)), "null"),
-    ("text inside", PREDICT, inputs(row("1")), "text"),
-    ("true inside an object", PREDICT, inputs({"pixels": [True] * 64}), "true or false"),
-    ("an object inside", PREDICT, inputs(row({})), "object"),
-    ("uneven", PREDICT, inputs([[1.0], [1.0, 2.0]]), "even"),
-    ("too large a number", PREDICT, inputs(row(1e39)), "range"),
-    ("far too large a number", PREDICT, inputs(row(1)).replace(b"[1,", b"[1e400,"), ""),
-    ("a long whole number", PREDICT, inputs(row(10**300)), "range|huge"),
-    ("an unknown input", PREDICT, inputs({"pixel": ROW}), "unexpected input 'pixel'"),
-    ("a long unknown input", PREDICT, inputs({"p" * 90_000: ROW}), "unexpected input"),
-    ("no input", PREDICT, inputs({}), "missing 'pixels'"),
-    ("several items", PREDICT, inputs([ROW, ROW]), "/predict/batch"),
-    ("a dimension more", PREDICT, inputs([[ROW]]), "pixels"),
-    ("no list of items", BATCH, inputs({"pixels": [ROW]}), "list"),
-    ("no items", BATCH, inputs([]), "empty list"),
-    ("an item that is none", BATCH, inputs([ROW, None]), r"inputs\[1\]"),
-    ("a short item", BATCH, inputs([ROW, ROW, ROW[1:]]), r"inputs\[2\]"),
-    ("an item with another name", BATCH, inputs([{"pixels": ROW}, {"x": ROW}]), r"inputs\[1\]"),
-    ("an item without names", BATCH, inputs([{"pixels": ROW}, {}]), r"inputs\[1\]"),
-    ("items that are numbers", BATCH, inputs(ROW), "pixels"),
-    ("all items empty", BATCH, inputs([[], []]), "pixels"),
-    ("all items nameless", BATCH, inputs([{}, {}]), "pixels"),
-]
-
-PROTOCOL: list[tuple[str, bytes, str]] = [
-    ("empty", b"", "empty"),
-    ("no inputs", b"{}", "inputs"),
-    ("no list", b'{"inputs": {}}', "list"),
-    ("an empty list", oip(), "at least one"),
-    ("null in the list", oip(None), r"inputs\[0\]"),
-    ("no name", oip(tensor("name")), "name"),
-    ("a name that is a number", oip(tensor(name=1)), "name"),
-    ("another name", oip(tensor(name="x")), "unexpected input 'x'"),
-    ("one input twice", oip(tensor(), tensor()), "twice"),
-    ("no datatype", oip(tensor("datatype")), "datatype"),
-    ("a datatype that is a list", oip(tensor(datatype=["FP32"])), "datatype"),
-    ("a datatype of nobody", oip(tensor(datatype="FP8")), "use one of BOOL"),
-    ("another datatype", oip(tensor(datatype="FP64")), "expected FP32"),
-    ("no shape", oip(tensor("shape")), "shape"),
-    ("a shape below zero", oip(tensor(shape=[-1, 64])), "-1"),
-    ("a shape of texts", oip(tensor(shape=["1", 64])), "not a size"),
-    ("a shape of true", oip(tensor(shape=[True, 64])), "not a size"),
-    ("a shape of fractions", oip(tensor(shape=[1.0, 64])), "not a size"),
-    ("a shape beyond memory", oip(tensor(shape=[1 << 40] * 32)), "memory"),
-    ("a shape of many", oip(tensor(shape=[1] * 33)), "at most 32"),
-    ("no rows", oip(tensor(shape=[0, 64], data=[])), "no rows"),
-    ("no rows of too much", oip(tensor(shape=[0, 1 << 40, 1 << 40], data=[])), "memory"),
-    ("a shape turned round", oip(tensor(shape=[64, 1])), r"\[64,1\]; expected"),
-    ("one dimension", oip(tensor(shape=[64])), r"\[64\]; expected"),
-    ("fewer values", oip(tensor(data=ROW[1:])), "63 values"),
-    ("no data", oip(tensor("data")), "data"),
-    ("null for data", oip(tensor(data=None)), "null"),
-    ("an object for data", oip(tensor(data={})), "object"),
-    ("text for numbers", oip(tensor(data=["1"] * 64)), "text"),
-    ("uneven", oip(tensor(data=[[1], [1, 2]])), "even"),
-    ("parameters that are none", oip(tensor(parameters=1)), "parameters"),
-    ("binary and data", oip(tensor(parameters={"binary_data_size": 256})), "both"),
-    ("binary that is not there", sized(256), "0 are there"),
-    ("a size of true", sized(True), "binary_data_size"),
-    ("a size below zero", sized(-1), "binary_data_size"),
-    ("a size of nothing", sized(0), "needs 256"),
-    ("no binary for too much", sized(0, shape=[0, 1 << 40, 1 << 40]), "memory"),
-    ("shared memory", oip(tensor("data", parameters={"shared_memory_region": "a"})), "shared"),
-    ("an id that is a number", oip(tensor(), id=1), "id"),
-    ("another output", oip(tensor(), outputs=[{"name": "x"}]), "unexpected output 'x'"),
-    ("an output twice", oip(tensor(), outputs=[{"name": "digit"}] * 2), "twice"),
-    ("outputs of nothing", oip(tensor(), outputs=1), "list"),
-    ("outputs of numbers", oip(tensor(), outputs=[1]), r"outputs\[0\]"),
-    ("a flag that is none", oip(tensor(), parameters={"binary_data_output": 1}), "true nor false"),
-    ("no time", oip(tensor(), parameters={"timeout": 0}), "timeout"),
-    ("classes", oip(tensor(), outputs=[{"name": "digit", "parameters": {"classification": 1}}]),
-     "not supported"),
-]  # fmt: skip
-
-BINARY: list[tuple[str, str, bytes, str]] = [
-    ("no number", "x", b"{}", "not a number"),
-    ("below zero", "-1", b"{}", "not a number"),
-    ("a long number", "9" * 30, b"{}", "not a number"),
-    ("an empty length", "", b"{}", "not a number"),
-    ("more than the body", "9999", oip(tensor()), "9999"),
-    ("less than the JSON", "20", oip(tensor()), "not valid JSON"),
-    ("bytes of nobody", str(len(oip(tensor()))), oip(tensor()) + b"\0" * 8, "belong to no input"),
-    ("too few bytes", str(len(sized(256))), sized(256) + b"\0" * 255, "255 are there"),
-    ("a raw body of no row", "0", b"", "no rows"),
-    ("a raw body of half a row", "0", b"\0" * 128, "no multiple"),
-    ("a size beyond numbers", str(len(sized(1 << 62))), sized(1 << 62), "0 are there"),
-]
-
-HEADERS: list[tuple[str, str, str, dict[str, str], bytes, int, str]] = [
-    ("xml", "POST", PREDICT, {"Content-Type": "text/xml"}, inputs(ROW), 400, "application/json"),
-    ("xml to the protocol", "POST", INFER, {"Content-Type": "text/xml"}, oip(tensor()), 400,
-     "application/json"),
-    ("brotli", "POST", PREDICT, {"Content-Encoding": "br"}, inputs(ROW), 415, "gzip"),
-    ("no gzip", "POST", PREDICT, {"Content-Encoding": "gzip"}, inputs(ROW), 400, "Encoding"),
-    ("an empty gzip", "POST", PREDICT, {"Content-Encoding": "gzip"}, b"", 400, "cut off"),
-    *(
-        (f"a timeout of {text!r}", "POST", PREDICT, {"x-request-timeout-ms": text}, inputs(ROW),
-         400, "milliseconds")
-        for text in ("0", "-5", "1.5", "soon", "", "9" * 13)
-    ),
-    ("oversized", "POST", PREDICT, {}, b" " * (LIMIT + 1), 413, str(LIMIT)),
-    ("oversized to the protocol", "POST", INFER, {}, b" " * (LIMIT + 1), 413, str(LIMIT)),
-    ("GET", "GET", PREDICT, {}, b"", 405, "POST"),
-    ("DELETE of the protocol", "DELETE", INFER, {}, b"", 405, "POST"),
-    ("POST to a probe", "POST", "/health/ready", {}, b"", 405, "GET"),
-    ("POST to a page", "POST", "/health", {}, b"", 405, "GET"),
-    ("an unknown model", "POST", "/v2/models/x/infer", {}, oip(tensor()), 404, "'x' is not found"),
-    ("an unknown version", "POST", "/v2/models/digits/versions/9/infer", {}, oip(tensor()), 404,
-     "version '9'"),
-    ("an unknown model's metadata", "GET", "/v2/models/x", {}, b"", 404, "'x' is not found"),
-    ("an unknown model's readiness", "GET", "/v2/models/x/ready", {}, b"", 404, "not found"),
-    ("an unknown address", "GET", "/predict/", {}, b"", 404, "/docs"),
-    ("an address that goes up", "GET", "/docs/..%2f..%2fetc/passwd", {}, b"", 404, "/docs"),
-]  # fmt: skip
+def _memory(page: str) -> float:
+    found = re.search(r"^process_resident_memory_bytes (\S+)$", page, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
 
 
 def check_good(http: httpx.Client) -> None:
@@ -198,37 +61,52 @@ def check_good(http: httpx.Client) -> None:
     assert good.headers["x-request-id"] == "good"
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "words"), [one[1:] for one in SIMPLE], ids=[one[0] for one in SIMPLE]
-)
-def test_simple(http: httpx.Client, path: str, body: bytes, words: str) -> None:
-    check_refusal(http.post(path, content=body), 400, words)
-    check_good(http)
+def ask(servers: Servers, method: str, path: str, **request: Any) -> httpx.Response:
+    """The answer, which both give; and both answer a good request after it."""
+    own = servers.own_http.request(method, path, **request)
+    asgi = servers.asgi_http.request(method, path, **request)
+    assert own.status_code == asgi.status_code
+    assert own.content == asgi.content
+    assert _kept(own.headers) == _kept(asgi.headers)
+    check_good(servers.own_http)
+    check_good(servers.asgi_http)
+    return own
+
+
+def _kept(headers: httpx.Headers) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in _OWN_EACH}
 
 
 @pytest.mark.parametrize(
-    ("body", "words"), [one[1:] for one in PROTOCOL], ids=[one[0] for one in PROTOCOL]
+    ("path", "body", "words"), [one[1:] for one in bodies.SIMPLE], ids=[o[0] for o in bodies.SIMPLE]
 )
-def test_protocol(http: httpx.Client, body: bytes, words: str) -> None:
-    check_refusal(http.post(INFER, content=body), 400, words)
-    check_good(http)
+def test_simple(servers: Servers, path: str, body: bytes, words: str) -> None:
+    check_refusal(ask(servers, "POST", path, content=body), 400, words)
 
 
 @pytest.mark.parametrize(
-    ("length", "body", "words"), [one[1:] for one in BINARY], ids=[one[0] for one in BINARY]
+    ("body", "words"), [one[1:] for one in bodies.PROTOCOL], ids=[o[0] for o in bodies.PROTOCOL]
 )
-def test_binary(http: httpx.Client, length: str, body: bytes, words: str) -> None:
-    check_refusal(http.post(INFER, content=body, headers={LENGTH: length}), 400, words)
-    check_good(http)
+def test_protocol(servers: Servers, body: bytes, words: str) -> None:
+    check_refusal(ask(servers, "POST", INFER, content=body), 400, words)
+
+
+@pytest.mark.parametrize(
+    ("length", "body", "words"),
+    [one[1:] for one in bodies.BINARY],
+    ids=[o[0] for o in bodies.BINARY],
+)
+def test_binary(servers: Servers, length: str, body: bytes, words: str) -> None:
+    check_refusal(ask(servers, "POST", INFER, content=body, headers={LENGTH: length}), 400, words)
 
 
 @pytest.mark.parametrize(
     ("method", "path", "headers", "body", "status", "words"),
-    [one[1:] for one in HEADERS],
-    ids=[one[0] for one in HEADERS],
+    [one[1:] for one in bodies.HEADERS],
+    ids=[one[0] for one in bodies.HEADERS],
 )
 def test_headers(
-    http: httpx.Client,
+    servers: Servers,
     method: str,
     path: str,
     headers: dict[str, str],
@@ -236,12 +114,68 @@ def test_headers(
     status: int,
     words: str,
 ) -> None:
-    answer = http.request(method, path, headers=headers, content=body)
+    answer = ask(servers, method, path, headers=headers, content=body)
     check_refusal(answer, status, words)
     assert ("allow" in answer.headers) == (status == 405)
-    check_good(http)
 
 
-def test_none_of_it_was_held_for_a_fault_of_the_server(server: Runtime) -> None:
-    assert "trace" not in server.log
-    assert '"level": "error"' not in server.log
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [row[1:] for rows in wire.ALL.values() for row in rows],
+    ids=[f"{kind}: {row[0]}" for kind, rows in wire.ALL.items() for row in rows],
+)
+def test_wire(servers: Servers, sent: bytes, status: int, words: str) -> None:
+    answers = [exchange(server, sent) for server in (servers.own, servers.asgi)]
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:300]
+        assert words.encode() in answer
+        assert b"Traceback" not in answer
+        assert b"site-packages" not in answer
+    own, asgi = (re.sub(rb"\r\n(date|x-request-id): [^\r]*", b"", answer) for answer in answers)
+    assert own == asgi
+    check_good(servers.own_http)
+    check_good(servers.asgi_http)
+
+
+def exchange(server: Runtime, sent: bytes) -> bytes:
+    """Raw bytes on a connection of their own, and the answer to them; then we are done sending."""
+    at = urlsplit(server.url)
+    with socket.create_connection((at.hostname, at.port), SECOND) as sock:
+        sock.settimeout(SECOND)
+        received = b""
+        try:
+            sock.sendall(sent)
+            while not _whole(received) and (piece := sock.recv(65536)):
+                received += piece
+        except ConnectionError:
+            pass  # it was closed while we were still sending; what was answered is here
+    return received
+
+
+def _whole(received: bytes) -> bool:
+    head, end, body = received.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    length = re.search(rb"content-length: (\d+)", head)
+    return length is not None and len(body) >= int(length[1])
+
+
+def test_the_tables_are_as_long_as_they_are_said_to_be() -> None:
+    rows = len(bodies.SIMPLE) + len(bodies.PROTOCOL) + len(bodies.BINARY) + len(bodies.HEADERS)
+    assert rows + sum(map(len, wire.ALL.values())) >= 220
+
+
+def test_nothing_of_it_is_held_afterwards(servers: Servers) -> None:
+    """Last but one: no request, no body, no connection but ours, and the memory is back."""
+    page = servers.own_http.get("/metrics").text
+    assert metric(page, "inference_in_progress") == 0
+    assert metric(page, "inference_queue_requests") == 0
+    assert metric(page, "inference_queue_bytes") == 0
+    assert metric(page, "inference_connections") == 1
+    assert _memory(page) < servers.memory + 32 * 1024 * 1024
+
+
+def test_none_of_it_was_held_for_a_fault_of_the_server(servers: Servers) -> None:
+    for server in (servers.own, servers.asgi):
+        assert "trace" not in server.log
+        assert '"level": "error"' not in server.log

@@ -53,7 +53,7 @@ async def test_each_protocol_answers() -> None:
 REFUSED: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/predict", {"content": b""}, 400, "empty"),
     ("POST", "/predict", {"content": b"{"}, 400, "not valid JSON"),
-    ("POST", "/predict", {"content": b"[" * 4999}, 400, "not valid JSON"),
+    ("POST", "/predict", {"content": b"[" * 4999}, 400, "1024 deep"),
     ("POST", "/predict", {"json": {"inputs": [1]}}, 400, "expected [-1,4]"),
     ("POST", "/predict/batch", {"json": {"inputs": []}}, 400, "empty list"),
     ("POST", INFER, {"json": {}}, 400, "inputs"),
