@@ -248,7 +248,8 @@ def test_a_flood_of_the_first_level_does_not_starve_the_last(
     flood: int, before: int, last: int, own_time: float
 ) -> None:
     """Whoever joins with k others waiting is run within (PASSES + 1) (k + 1) batches, after the
-    one that runs, whatever its level, and whatever comes later. And the time that a client gives itself buys it nothing."""
+    one that runs, whatever its level, and whatever comes later. And the time that a client gives
+    itself buys it nothing."""
     asked = {
         "maxSize": 2,
         "queueSize": 5000,
