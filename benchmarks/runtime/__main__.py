@@ -29,6 +29,7 @@ from benchmarks.runtime.peers.peer import Peer
 from benchmarks.runtime.results import FILE, OURS, Key, Results
 from benchmarks.runtime.server import Failed, Running, running
 
+ROOT = Path(__file__).resolve().parents[2]
 LONGER = {"encoder": 3.0}
 """Times --seconds, for one measurement: few requests go through the encoder in one second."""
 STARTS = {"linear": 3}
@@ -44,9 +45,9 @@ HANDLING = 0.25
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     if options.device == "cuda":
-        from benchmarks.runtime import gpu
-
-        return gpu.main()
+        torch = ROOT / ".venv-torch" / "bin" / "python"
+        python = torch if torch.exists() else Path(sys.executable)
+        return subprocess.call([str(python), "-m", "benchmarks.runtime.gpu"], cwd=ROOT)
     try:
         load.build()
     except NoLoad as error:
