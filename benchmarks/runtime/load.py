@@ -102,11 +102,17 @@ def run(file: Path, port: int, connections: int, seconds: float, warm: float = 0
 
 
 def run_open(
-    file: Path, port: int, connections: int, seconds: float, rate: float, deadline_ms: float
+    file: Path,
+    port: int,
+    connections: int,
+    seconds: float,
+    rate: float,
+    deadline_ms: float,
+    warm: float = 2.0,
 ) -> OpenLoad:
     """An open loop: `rate` requests a second at random moments. Raises `NoLoad`."""
     told = _run(
-        file, port, connections, seconds, "-w", "2", "-r", str(rate), "-d", str(deadline_ms)
+        file, port, connections, seconds, "-w", str(warm), "-r", str(rate), "-d", str(deadline_ms)
     )
     return OpenLoad(
         goodput=told["good"] / told["seconds"],

@@ -17,7 +17,7 @@ from benchmarks.runtime.models import Bench
 from benchmarks.runtime.peers.peer import Peer
 from benchmarks.runtime.wire import Wire
 
-LONGEST_START = 90.0
+LONGEST_START = 120.0
 
 
 class Failed(Exception):
