@@ -52,13 +52,15 @@ check: .venv/.synced ## Format, lint, strict types, import layers, generated fil
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports > /dev/null || { $(VENV)/lint-imports; exit 1; }
 	@$(RUN) -m modelfleet_operator.api.crd --check
+	@$(RUN) -m dev.messages --check
 	@echo "check: format, lint, types, layers and generated files are in order"
 
 fix: .venv/.synced ## Format the code, and mend what the linter can mend
 	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format --quiet .
 
-generate: .venv/.synced ## Write the CRD and the reference pages again from the types
+generate: .venv/.synced ## Write the CRD, the reference pages and gRPC's messages again
 	@$(RUN) -m modelfleet_operator.api.crd
+	@$(RUN) -m dev.messages
 
 images: .venv/.synced ## Build the operator's and the runtime's image (FLAVOR=onnx or torch)
 	@$(RUN) -m dev.images build --flavor $(FLAVOR)

@@ -9,7 +9,7 @@ from modelfleet_contract.base import Shared
 from modelfleet_contract.batching import (
     Batching,
     Level,
-    OnTimeout,
+    OnQueueTimeout,
     Oversize,
     Padding,
     Priorities,
@@ -17,6 +17,8 @@ from modelfleet_contract.batching import (
 from modelfleet_contract.bytesize import ByteSize, format_byte_size, parse_byte_size
 from modelfleet_contract.document import (
     DOCUMENT_ENV,
+    GRPC_PORT,
+    GRPC_PORT_NAME,
     HTTP_PORT,
     HTTP_PORT_NAME,
     LIVE_PATH,
@@ -41,6 +43,8 @@ __all__ = [
     "DIGEST_PATTERN",
     "DOCUMENT_ENV",
     "FETCHED_SCHEMES",
+    "GRPC_PORT",
+    "GRPC_PORT_NAME",
     "HTTP_PORT",
     "HTTP_PORT_NAME",
     "LIVE_PATH",
@@ -58,7 +62,7 @@ __all__ = [
     "Level",
     "ModelFormat",
     "ModelSource",
-    "OnTimeout",
+    "OnQueueTimeout",
     "Oversize",
     "Padding",
     "Precision",

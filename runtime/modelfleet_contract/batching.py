@@ -4,7 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelfleet_contract.base import Shared
 from modelfleet_contract.bytesize import ByteSize
@@ -25,8 +25,8 @@ class Oversize(StrEnum):
     """It is answered 400 with the bound."""
 
 
-class OnTimeout(StrEnum):
-    """What becomes of a request that has waited for as long as its level lets it."""
+class OnQueueTimeout(StrEnum):
+    """What becomes of a request that has waited for as long as it may."""
 
     REFUSE = "Refuse"
     """It is answered 504."""
@@ -53,11 +53,12 @@ class Level(Shared):
     queue_size: int | None = Field(default=None, ge=1, le=65536)
     """The most requests of this level that wait. Default: no bound of its own."""
 
-    timeout: Duration | None = None
-    """How long a request of this level may wait for its batch. Default: while its time lasts."""
+    queue_timeout: Duration | None = None
+    """How long a request of this level may wait for its batch. Default: as batching.queueTimeout
+    says."""
 
-    on_timeout: OnTimeout = OnTimeout.REFUSE
-    """What becomes of it then. Default Refuse."""
+    on_queue_timeout: OnQueueTimeout | None = None
+    """What becomes of it then. Default: as batching.onQueueTimeout says."""
 
 
 class Priorities(Shared):
@@ -70,7 +71,16 @@ class Priorities(Shared):
     """The level of a request that names none (or 0)."""
 
     queues: list[Level] = Field(default=[], max_length=32, json_schema_extra=_keyed("level"))
-    """Bounds for some of the levels."""
+    """How the requests of some of the levels wait; those of the others as batching says."""
+
+    @model_validator(mode="after")
+    def _levels_are_there(self) -> "Priorities":
+        if self.default > self.levels:
+            raise ValueError(f"default is {self.default}, and there are {self.levels} levels")
+        for queue in self.queues:
+            if queue.level > self.levels:
+                raise ValueError(f"queues name level {queue.level} of {self.levels} levels")
+        return self
 
 
 class Batching(Shared):
@@ -96,6 +106,12 @@ class Batching(Shared):
     """The most bytes of tensors that wait for a batch; a request beyond it is answered 503 with
     Retry-After, unless nothing else waits. Default 256Mi."""
 
+    queue_timeout: Duration | None = None
+    """How long a request may wait for its batch. Default: while its time lasts."""
+
+    on_queue_timeout: OnQueueTimeout | None = None
+    """What becomes of it then. Default Refuse."""
+
     oversize: Oversize = Oversize.SPLIT
     """What becomes of a request with more rows than maxSize. Default Split."""
 
@@ -105,3 +121,12 @@ class Batching(Shared):
 
     priorities: Priorities | None = None
     """Levels of priority. Default: first come, first served."""
+
+    @model_validator(mode="after")
+    def _sizes_can_be_reached(self) -> "Batching":
+        for size in self.preferred_sizes:
+            if size > self.max_size:
+                raise ValueError(
+                    f"preferredSizes name {size}, and a batch has at most {self.max_size} rows"
+                )
+        return self

@@ -25,6 +25,8 @@ MODELS_FOLDER: Final = "/models"
 
 HTTP_PORT: Final = 8080
 HTTP_PORT_NAME: Final = "http"
+GRPC_PORT: Final = 8081
+GRPC_PORT_NAME: Final = "grpc"
 METRICS_PATH: Final = "/metrics"
 READY_PATH: Final = "/health/ready"
 LIVE_PATH: Final = "/health/live"

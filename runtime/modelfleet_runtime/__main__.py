@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from modelfleet_contract import (
     DOCUMENT_ENV,
+    GRPC_PORT,
     HTTP_PORT,
     Batching,
     Device,
@@ -33,7 +34,7 @@ from modelfleet_contract import (
 )
 from modelfleet_runtime import logs
 from modelfleet_runtime.errors import CannotServe, one_line
-from modelfleet_runtime.settings import LOG_FORMATS, Settings, termination_log
+from modelfleet_runtime.settings import LOG_FORMATS, Settings, grpc_port, termination_log
 
 log = logging.getLogger("modelfleet")
 
@@ -130,6 +131,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
         settings,
         host=options.host or settings.host,
         port=settings.port if options.port is None else options.port,
+        grpc_port=settings.grpc_port if options.grpc_port is None else options.grpc_port[0],
         threads=options.threads or settings.threads,
         access_log=options.access_log or settings.access_log,
         log_format=options.log_format or settings.log_format,
@@ -248,6 +250,7 @@ def _document_of_flags(
             "max_delay": options.max_delay,
             "queue_size": options.queue_size,
             "queue_bytes": options.queue_bytes,
+            "queue_timeout": options.queue_timeout,
             "preferred_sizes": options.preferred_sizes,
             "oversize": options.oversize,
             "padding": options.pad,
@@ -286,6 +289,7 @@ _DOCUMENT_FLAGS = {
     "--max-delay": "max_delay",
     "--queue-size": "queue_size",
     "--queue-bytes": "queue_bytes",
+    "--queue-timeout": "queue_timeout",
     "--preferred-sizes": "preferred_sizes",
     "--oversize": "oversize",
     "--pad": "pad",
@@ -365,6 +369,12 @@ def _parser() -> argparse.ArgumentParser:
         f"default {format_byte_size(_DEFAULTS.queue_bytes)}",
     )
     what.add_argument(
+        "--queue-timeout",
+        type=_duration,
+        metavar="DURATION",
+        help="how long a request may wait for its batch; default: while its time lasts",
+    )
+    what.add_argument(
         "--preferred-sizes",
         type=_sizes,
         metavar="ROWS,...",
@@ -413,6 +423,12 @@ def _parser() -> argparse.ArgumentParser:
     how = serve.add_argument_group("how to run (each also as MODELFLEET_HOST, _PORT, ...)")
     how.add_argument("--host", help="address to listen on; default 0.0.0.0")
     how.add_argument("--port", type=int, help=f"0 takes a free one; default {HTTP_PORT}")
+    how.add_argument(
+        "--grpc-port",
+        type=_grpc_port,
+        metavar="PORT",
+        help=f"0 takes a free one, off opens none; default {GRPC_PORT}",
+    )
     how.add_argument("--threads", type=int, help="of the engine; default: the CPU quota")
     how.add_argument("--access-log", action="store_true", help="a log line for each request")
     how.add_argument("--log-format", choices=LOG_FORMATS, help="default: text on a terminal")
@@ -429,6 +445,14 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("path", metavar="PATH")
     inspect.add_argument("--format", choices=[f.value for f in ModelFormat], default="auto")
     return parser
+
+
+def _grpc_port(text: str) -> tuple[int | None]:
+    """In a tuple, because None is one of the ports: none."""
+    try:
+        return (grpc_port({"MODELFLEET_GRPC_PORT": text}),)
+    except CannotServe as error:
+        raise argparse.ArgumentTypeError("not a port, and not off") from error
 
 
 def _sizes(text: str) -> list[int]:

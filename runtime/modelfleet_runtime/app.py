@@ -17,11 +17,12 @@ from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import ClientLeft, MethodNotAllowed, Refusal
 from modelfleet_runtime.http.hangups import Hangups
-from modelfleet_runtime.inference import Inference, log_access
+from modelfleet_runtime.inference import LONGEST_PATH, Inference, log_access
 from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
 from modelfleet_runtime.service import Route, Service, refused
+from modelfleet_runtime.tracing import trace_id
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -155,7 +156,8 @@ class App:
             self._rest = asyncio.ensure_future(asyncio.to_thread(self._make_rest, self))
         rest = await asyncio.shield(self._rest)
         service = self.service
-        request_id = incoming.request_id(dict(scope["headers"]), service.limits)
+        headers = dict(scope["headers"])
+        request_id = incoming.request_id(headers, service.limits)
         arrived = time.monotonic()
         status = 500
 
@@ -172,7 +174,15 @@ class App:
         await rest(scope, receive, send_marked)
         if service.access_log:
             seconds = time.monotonic() - arrived
-            log_access(scope["method"], scope["path"], status, seconds, request_id)
+            about = {
+                "request_id": request_id.decode("latin-1"),
+                "method": scope["method"],
+                "path": scope["path"][:LONGEST_PATH],
+                "status": status,
+            }
+            if (trace := trace_id(headers)) is not None:
+                about["trace_id"] = trace
+            log_access(about, seconds)
 
 
 def _json(status: int, value: dict[str, Any]) -> Answer:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from modelfleet_runtime import incoming
+from modelfleet_runtime import incoming, logs, tracing
 from modelfleet_runtime.batching.entry import Entry, into
 from modelfleet_runtime.errors import (
     ClientLeft,
@@ -27,9 +27,14 @@ from modelfleet_runtime.errors import (
 from modelfleet_runtime.protocols.message import Answer, Incoming, Question
 from modelfleet_runtime.service import Route, Service, refused
 from modelfleet_runtime.signature import Tensors
+from modelfleet_runtime.tracing import RequestSpan
 
 log = logging.getLogger("modelfleet.http")
-access = logging.getLogger("modelfleet.access")
+access = logging.getLogger(logs.ACCESS)
+refusals = logging.getLogger(logs.REFUSALS)
+
+LONGEST_PATH = 256
+"""Characters of a path in the log."""
 
 _LARGE = 64 * 1024
 """Bytes of a compressed body from which on it is inflated in a thread."""
@@ -37,8 +42,8 @@ _LARGE = 64 * 1024
 
 class Inference:
     __slots__ = (
-        "_arrived", "_deliver", "_entry", "_finish", "_service", "_task", "deadline", "ended",
-        "headers", "last", "method", "request_id", "route", "share",
+        "_deliver", "_entry", "_finish", "_service", "_task", "arrived", "deadline", "ended",
+        "headers", "last", "method", "request_id", "route", "share", "span",
     )  # fmt: skip
 
     def __init__(
@@ -54,14 +59,23 @@ class Inference:
         self.method = method
         self.headers = headers
         self._deliver = deliver
-        self._arrived = time.monotonic()
-        self.deadline = self._arrived + service.timeout
+        self.arrived = time.monotonic()
+        self.deadline = self.arrived + service.timeout
         self.request_id = incoming.request_id(headers, service.limits)
         self.share = incoming.Share(service.bodies)
         """What this request holds of the bound on all bodies."""
         self._entry: Entry | None = None
         self._task: asyncio.Task[None] | None = None
         self._finish: Callable[[Tensors], Answer] | None = None
+        self.span: RequestSpan | None = None
+        if service.tracing is not None:
+            self.span = service.tracing.begin(
+                headers,
+                self.arrived,
+                method,
+                None if route.endpoint is None else route.path,
+                self.request_id,
+            )
         self.last = False
         """Whether nothing more can be read on its connection."""
         self.ended = False
@@ -78,7 +92,7 @@ class Inference:
                 service.oip.explain_unknown(self.route.path)
             service.life.model()
             if incoming.TIMEOUT_HEADER in self.headers:
-                self.deadline = incoming.deadline(self.headers, self._arrived, service.timeout)
+                self.deadline = incoming.deadline(self.headers, self.arrived, service.timeout)
             incoming.check_framing(self.headers, service.limits)
         except Refusal as refusal:
             self.last = incoming.ends_its_connection(self.headers)
@@ -98,6 +112,8 @@ class Inference:
         if not self.ended:
             if refusal.limit is not None:
                 self._service.metrics.limited(refusal.limit)
+            if refusal.status >= 500:
+                self._tell(refusal)
             self._end(refused(self.route, refusal))
 
     def leave(self) -> None:
@@ -148,8 +164,9 @@ class Inference:
             until = self._until(given.time_limit)
             self._finish = given.finish
             self._entry = served.batcher.submit(
-                given.tensors, self._arrived, until, self._settled, given.priority
+                given.tensors, self.arrived, until, self._settled, given.priority
             )
+            self._entry.span = self.span
         except Refusal as refusal:
             self.refuse(refusal)
         except Exception:
@@ -180,7 +197,8 @@ class Inference:
         answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
         batcher = self._service.life.model().batcher
         until = self._until(time_limit)
-        entry = batcher.submit(tensors, self._arrived, until, into(answer))
+        entry = batcher.submit(tensors, self.arrived, until, into(answer))
+        entry.span = self.span
         try:
             return await answer
         except asyncio.CancelledError:
@@ -190,10 +208,14 @@ class Inference:
     def _until(self, time_limit: float | None) -> float:
         if time_limit is None:
             return self.deadline
-        return min(self.deadline, self._arrived + time_limit)
+        return min(self.deadline, self.arrived + time_limit)
 
     def _start(self, steps: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._guarded(steps))
+        span = self.span
+        self._task = asyncio.get_running_loop().create_task(
+            self._guarded(steps),
+            context=tracing.passed_on(self.headers) if span is None else span.context(),
+        )
 
     async def _guarded(self, steps: Coroutine[Any, Any, None]) -> None:
         try:
@@ -210,6 +232,37 @@ class Inference:
 
     # -- the end
 
+    def _tell(self, refusal: Refusal) -> None:
+        """What was no fault of the client goes to the log. An overload refuses thousands in a
+        second: then most are counted only."""
+        kind = type(refusal).__name__
+        suppressed = self._service.refusals_told.ask(kind)
+        if suppressed is None:
+            return
+        extra = self._about(refusal.status) | {"kind": kind}
+        if suppressed:
+            extra["suppressed"] = suppressed
+        refusals.log(
+            logging.ERROR if refusal.status == EngineBroken.status else logging.WARNING,
+            "answered %d: %s",
+            refusal.status,
+            refusal.message,
+            extra=extra,
+        )
+
+    def _about(self, status: int) -> dict[str, Any]:
+        """What a log line says of the request."""
+        about = {
+            "request_id": self.request_id.decode("latin-1"),
+            "method": self.method,
+            "path": self.route.path[:LONGEST_PATH],
+            "status": status,
+        }
+        trace = tracing.trace_id(self.headers) if self.span is None else self.span.trace_id
+        if trace is not None:
+            about["trace_id"] = trace
+        return about
+
     def _fault(self) -> None:
         """A bug of ours, and no reason to leave the client without an answer."""
         log.exception("a request failed", extra={"request_id": self.request_id.decode()})
@@ -222,22 +275,22 @@ class Inference:
         service.life.inferring -= 1
         self.share.hold(0)
         status = ClientLeft.status if answer is None else answer.status
-        seconds = time.monotonic() - self._arrived
+        now = time.monotonic()
+        seconds = now - self.arrived
         service.metrics.answered(status, seconds)
+        if self.span is not None:
+            self.span.end(status)
+        service.statistics.answered(status, seconds, now)
         if service.access_log:
-            log_access(self.method, self.route.path, status, seconds, self.request_id)
+            log_access(self._about(status), seconds)
         self._deliver(answer)
 
 
-def log_access(method: str, path: str, status: int, seconds: float, request_id: bytes) -> None:
+def log_access(about: dict[str, Any], seconds: float) -> None:
     access.info(
         "%s %s %d",
-        method,
-        path,
-        status,
-        extra={
-            "request_id": request_id.decode("latin-1"),
-            "status": status,
-            "seconds": round(seconds, 6),
-        },
+        about["method"],
+        about["path"],
+        about["status"],
+        extra=about | {"seconds": round(seconds, 6)},
     )

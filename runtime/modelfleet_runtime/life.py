@@ -31,6 +31,8 @@ class Life:
         self._stall_seconds: float | None = None
         self.why_dead: str | None = None
         self.state = State.LOADING
+        self.on_change: list[Callable[[], None]] = []
+        """Called after each change of the state, on the loop's thread."""
         self.served: Served | None = None
         self.in_flight = 0
         """Requests of any kind that have arrived and are not answered."""
@@ -56,8 +58,8 @@ class Life:
     def loaded(self, served: Served) -> None:
         self.served = served
         if self.state is State.LOADING:
-            self.state = State.READY
             self._metrics.ready.set(1)
+            self._enter(State.READY)
 
     def limit_runs(self, seconds: float) -> None:
         """A batch that runs for longer than this is held to have hung."""
@@ -67,9 +69,9 @@ class Life:
         """Liveness fails from now on."""
         if self.why_dead is None:
             self.why_dead = why
-            self.state = State.DEAD
             self._metrics.ready.set(0)
             log.error("nothing will run here again: %s", why)
+            self._enter(State.DEAD)
 
     def ill(self) -> str | None:
         """Why the process has to be started anew; None while it is well."""
@@ -86,5 +88,10 @@ class Life:
     def drain(self) -> None:
         if self.state is State.DEAD:
             return
-        self.state = State.DRAINING
         self._metrics.ready.set(0)
+        self._enter(State.DRAINING)
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        for tell in self.on_change:
+            tell()

@@ -6,8 +6,10 @@ SIGTERM: readiness goes at once, and answers carry `Connection: close`, so that 
 move elsewhere. What was accepted is finished; what still comes on open connections, and for
 `drain_seconds` on new ones, is served. Then the door closes and the process ends with 0. A second
 signal changes nothing: the kubelet's SIGKILL is the limit, so everything after SIGTERM is bounded:
-the request's timeout and `LAST_ANSWERS_S`, `CLOSING_S` and `ENGINE_S` make timeout + 7 s, and the
-operator's pods leave timeout + 10 s.
+the request's timeout and `LAST_ANSWERS_S`, `CLOSING_S`, `ENGINE_S` and `SPANS_S` make timeout + 8
+s, and the operator's pods leave timeout + 10 s.
+
+A process that is ill (`Life.ill`) when it is told to stop ends with a failure that says why.
 """
 
 import asyncio
@@ -18,16 +20,24 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelfleet_contract import ServeDocument
+from modelfleet_contract import GRPC_PORT, FailureReason, ServeDocument
 from modelfleet_runtime import loading, server
 from modelfleet_runtime.app import App, AsgiApp
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine
+from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.grpc_server import GrpcServer
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.service import Service
 from modelfleet_runtime.settings import Settings
+from modelfleet_runtime.tracing import Tracing
+from modelfleet_runtime.watchdog import watch
+
+if TYPE_CHECKING:
+    from modelfleet_runtime.grpcio_server import GrpcioServer
 
 log = logging.getLogger("modelfleet.life")
 
@@ -48,6 +58,9 @@ CLOSING_S = 3
 ENGINE_S = 1
 """For the engine to close."""
 
+SPANS_S = 1
+"""For the last spans to be sent, where requests are traced."""
+
 
 async def serve(document: ServeDocument, location: Path, settings: Settings) -> None:
     """Until SIGTERM or SIGINT and the drain after it. Raises `CannotServe`."""
@@ -62,10 +75,22 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     timeout = document.timeout / timedelta(seconds=1)
     life.limit_runs(settings.stall_seconds or max(300.0, 10 * timeout))
     version = document.model.version or loading.NO_VERSION
+    tracing = Tracing.from_env(document.name, version, document.namespace, document.revision)
+    if tracing is not None:
+        tracing.install()
     service = Service(
-        document.name, version, life, metrics, timeout, settings.limits, settings.access_log
+        document.name,
+        version,
+        life,
+        metrics,
+        timeout,
+        settings.limits,
+        settings.access_log,
+        tracing,
     )
-    sock = server.listen(settings)
+    watch(loop)
+    sock = server.listen(settings.host, settings.port)
+    grpc = await _open_grpc(service, document, settings)
     http = server.make(App(service, _rest), settings)
     http.config.timeout_graceful_shutdown = CLOSING_S
     serving = loop.create_task(http.serve(sockets=[sock]))
@@ -74,23 +99,67 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         await http.listening.wait()
         address = f"http://{settings.host}:{sock.getsockname()[1]}"
         log.info("listening on %s", address)
-        engine = await _load_unless_told(document, location, settings, life, metrics, worker, told)
+        engine = await _load_unless_told(
+            document, location, settings, life, metrics, worker, told, tracing
+        )
         if engine is None:
             return
         log.info("ready after %.2f s: %s", time.monotonic() - began, address)
         await told.wait()
+        ill = life.ill()
         life.drain()
         await _drain(life, settings.drain_seconds, timeout)
     finally:
         http.should_exit = True
+        closing = loop.create_task(grpc.stop(CLOSING_S)) if grpc is not None else None
         await serving
+        if closing is not None:
+            await closing
         if life.served is not None:
             life.served.batcher.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ENGINE_S):
             await worker.call(engine.close)
     worker.close()
+    if tracing is not None:
+        await asyncio.to_thread(tracing.close, SPANS_S)
     log.info("ended")
+    if ill is not None:  # the kubelet ended it for that: the pod's status is to say so
+        raise CannotServe(FailureReason.CRASHED, ill)
+
+
+async def _open_grpc(
+    service: Service, document: ServeDocument, settings: Settings
+) -> "GrpcServer | GrpcioServer | None":
+    if settings.grpc_port is None:
+        return None
+    grpc = _make_grpc(service, document, settings)
+    try:
+        port = await grpc.start(settings.host, settings.grpc_port)
+    except CannotServe as error:
+        if settings.grpc_port != GRPC_PORT:
+            raise
+        # Nobody asked for it, and a second server on a desk is no reason not to serve.
+        log.warning("%s: there is no gRPC; --grpc-port takes another", error.failure.message)
+        return None
+    service.life.on_change.append(grpc.changed)
+    log.info("gRPC on %s:%d", settings.host, port)
+    return grpc
+
+
+def _make_grpc(
+    service: Service, document: ServeDocument, settings: Settings
+) -> "GrpcServer | GrpcioServer":
+    if settings.grpc == "own":
+        return GrpcServer(service, document.batching)
+    try:
+        from modelfleet_runtime.grpcio_server import GrpcioServer
+    except ImportError as error:
+        raise CannotServe(
+            FailureReason.UNSUPPORTED,
+            "MODELFLEET_GRPC=grpcio needs the Python package grpcio, which is not installed",
+        ) from error
+    return GrpcioServer(service, document.batching)
 
 
 async def _load_unless_told(
@@ -101,10 +170,11 @@ async def _load_unless_told(
     metrics: Metrics,
     worker: Worker,
     told: asyncio.Event,
+    tracing: Tracing | None,
 ) -> Engine | None:
     """None when the process was told to stop before the model was there."""
     load = asyncio.ensure_future(
-        loading.load(document, location, settings.threads, metrics, worker, life.died)
+        loading.load(document, location, settings.threads, metrics, worker, life.died, tracing)
     )
     stop = asyncio.ensure_future(told.wait())
     await asyncio.wait((load, stop), return_when=asyncio.FIRST_COMPLETED)

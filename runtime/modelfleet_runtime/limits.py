@@ -15,8 +15,10 @@ class RequestLimits:
     inflate_ratio: int = 200
     """How many bytes one byte of a compressed body may become, beyond `inflate_free_bytes`."""
     inflate_free_bytes: int = 8 * 1024 * 1024
+    head_bytes: int = 64 * 1024
+    """Bytes of a request's URL and headers. Default 64 KiB."""
     connections: int = 4096
-    """HTTP connections at once. Default 4096; one more is answered 503 and closed."""
+    """Connections at once, on each port. Default 4096; one more is told so and closed."""
     request_id_chars: int = 128
     """A longer x-request-id is replaced by one of ours."""
 

@@ -14,10 +14,12 @@ from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine, engine_for
 from modelfleet_runtime.errors import CannotServe, one_line
+from modelfleet_runtime.gpus import gpus
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.packages.find import existing, find
 from modelfleet_runtime.signature import Signature
 from modelfleet_runtime.sources import digest
+from modelfleet_runtime.tracing import Tracing
 
 log = logging.getLogger("modelfleet.load")
 
@@ -32,6 +34,7 @@ async def load(
     metrics: Metrics,
     worker: Worker,
     on_dead: Callable[[str], None] | None = None,
+    tracing: Tracing | None = None,
 ) -> tuple[Served, Engine]:
     """The model at `location`, ready to answer. Everything slow runs on the engine's thread.
     `on_dead` hears once why nothing will run again.
@@ -41,6 +44,7 @@ async def load(
     engine, signature, platform = await worker.call(
         lambda: _load(document, location, threads or cpus.usable_cpus())
     )
+    metrics.devices(await worker.call(gpus))
     worker.grow(engine.slots)
     try:
         batcher = Batcher(
@@ -53,6 +57,7 @@ async def load(
             Pace(engine.computes),
             slots=engine.slots,
             on_dead=on_dead,
+            tracing=tracing,
         )
     except ValueError as error:
         raise CannotServe(FailureReason.DOCUMENT_INVALID, str(error)) from error

@@ -3,7 +3,7 @@
 docs/metrics.md says the same to who reads the numbers, and a test compares the two.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
@@ -12,6 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from modelfleet_runtime.counting import Counter, Families, Family, Gauge, Histogram
 from modelfleet_runtime.errors import Limit
+from modelfleet_runtime.gpus import Gpu
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -129,19 +130,24 @@ class Metrics:
             )
         )
 
-    def device(self, name: str, used: Callable[[], float], total: float) -> None:
-        """The memory of the device that computes, in bytes; `used` is asked at each scrape."""
-        gauges = {"used": Gauge(), "total": Gauge()}
-        gauges["used"].set_function(used)
-        gauges["total"].set(total)
-        self._families.add(
-            Family(
-                "inference_device_memory_bytes",
-                "Memory of the device that computes",
-                ("model_name", "device", "kind"),
-                {(self._name, name, kind): gauge for kind, gauge in gauges.items()},
+    def devices(self, gpus: Sequence[Gpu]) -> None:
+        """The memory of the devices that compute; how much is used is asked at each scrape."""
+        series: dict[tuple[str, ...], Gauge] = {}
+        for gpu in gpus:
+            used, total = Gauge(), Gauge()
+            used.set_function(gpu.used)
+            total.set(gpu.total)
+            series[self._name, gpu.name, "used"] = used
+            series[self._name, gpu.name, "total"] = total
+        if series:
+            self._families.add(
+                Family(
+                    "inference_device_memory_bytes",
+                    "Memory of the device that computes",
+                    ("model_name", "device", "kind"),
+                    series,
+                )
             )
-        )
 
     def answered(self, status: int, seconds: float) -> None:
         """One request was answered (or its client left, 499)."""

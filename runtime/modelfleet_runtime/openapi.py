@@ -10,10 +10,30 @@ from modelfleet_runtime.signature import DType, Signature, TensorSpec
 
 _REFUSALS = {
     "400": "Something in the request is wrong; the message says what and where.",
-    "413": "The body is too large.",
-    "500": "The model failed.",
+    "404": "There is no such model or version here.",
+    "405": "Another method than POST.",
+    "408": "The body did not arrive within the request's time.",
+    "413": "The body is too large, before or after decompression, or an image in it is.",
+    "415": "Another Content-Encoding than gzip and deflate.",
+    "500": "The model or the server failed.",
     "503": "The model is not loaded, the queue is full, or memory ran out; see Retry-After.",
     "504": "The request's time is over.",
+}
+_HEAD_TOO_LARGE = {
+    "description": "The URL and the headers are too long. The connection is closed.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
+_ANSWERED_ID = {
+    "x-request-id": {
+        "schema": {"type": "string"},
+        "description": "The request's own, or one that was made.",
+    }
+}
+_ANSWERED = {
+    "405": {"Allow": {"schema": {"type": "string"}, "description": "The method to use."}},
+    "503": {
+        "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds until another try."}
+    },
 }
 _ERROR = {
     "type": "object",
@@ -34,6 +54,27 @@ _HEADERS = [
         "required": False,
         "schema": {"type": "string", "maxLength": 128},
         "description": "Given back with the answer; made where there is none.",
+    },
+    {
+        "name": "traceparent",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "W3C Trace Context: the trace that this request belongs to.",
+    },
+    {
+        "name": "tracestate",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "W3C Trace Context: what goes with the trace.",
+    },
+    {
+        "name": "Content-Encoding",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "enum": ["gzip", "deflate"]},
+        "description": "How the body is compressed.",
     },
 ]
 
@@ -168,11 +209,13 @@ def _probes() -> dict[str, Any]:
 
     json = "application/json"
     return {
-        LIVE_PATH: get("Whether the process answers", json, "health", "200"),
+        LIVE_PATH: get(
+            "Whether the process answers, and can still run the model", json, "health", "200", "503"
+        ),
         READY_PATH: get(
             "Whether the model is loaded, warmed up and not draining", json, "health", "200", "503"
         ),
-        oip.HEALTH_LIVE: get("Live", json, "open inference protocol", "200"),
+        oip.HEALTH_LIVE: get("Live", json, "open inference protocol", "200", "503"),
         oip.HEALTH_READY: get("Ready", json, "open inference protocol", "200", "503"),
         METRICS_PATH: get("Prometheus metrics", "text/plain", "health", "200"),
     }
@@ -191,15 +234,18 @@ def _operation(
         "responses": {
             "200": {
                 "description": "The model's answer",
+                "headers": _ANSWERED_ID,
                 "content": {"application/json": {"schema": answer}},
             },
             **{
                 status: {
                     "description": text,
+                    "headers": _ANSWERED_ID | _ANSWERED.get(status, {}),
                     "content": {"application/json": {"schema": _ERROR}},
                 }
                 for status, text in _REFUSALS.items()
             },
+            "431": _HEAD_TOO_LARGE,
         },
     }
 

@@ -3,7 +3,7 @@
 It is imported by the first request for one of these, so nothing else may import this file.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,15 +14,9 @@ from modelfleet_runtime import openapi
 from modelfleet_runtime.app import App, AsgiApp
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.errors import MethodNotAllowed, Refusal
+from modelfleet_runtime.version import own_version
 
 TITLE = "modelfleet runtime"
-
-
-def own_version() -> str:
-    try:
-        return version("modelfleet")
-    except PackageNotFoundError:
-        return "0"
 
 
 def make(app: App) -> AsgiApp:
@@ -67,9 +61,17 @@ def make(app: App) -> AsgiApp:
         oip.check(name, version)
         return JSONResponse({"name": name, "ready": life.ready}, 200 if life.ready else 503)
 
+    async def model_statistics(name: str, version: str | None = None) -> dict[str, Any]:
+        oip.check(name, version)
+        figures = await asyncio.to_thread(service.statistics.figures, service.metrics)
+        return {"model_stats": [figures.as_json(service.name, service.version)]}
+
     for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         pages.get(base, tags=["open inference protocol"], summary="Inputs and outputs")(
             model_metadata
+        )
+        pages.get(f"{base}/stats", tags=["open inference protocol"], summary="Counts and times")(
+            model_statistics
         )
         pages.get(
             f"{base}/ready", tags=["open inference protocol"], summary="200 when ready, else 503"

@@ -37,19 +37,19 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Raises `CannotServe` where the port cannot be had."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((settings.host, settings.port))
+        sock.bind((host, port))
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise CannotServe(
             FailureReason.CRASHED,
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            f"cannot listen on {host}:{port}: {error.strerror}",
         ) from error
     sock.setblocking(False)
     return sock
@@ -74,7 +74,6 @@ def make(app: App, settings: Settings) -> Server:
 
 
 def _protocol(service: Service, settings: Settings) -> type[asyncio.Protocol]:
-    if settings.http == "asgi":
-        return BoundedConnection
+    connection = BoundedConnection if settings.http == "asgi" else Connection
     # A partial is no class, and uvicorn only calls it.
-    return partial(Connection, service)  # type: ignore[return-value]
+    return partial(connection, service)  # type: ignore[return-value]

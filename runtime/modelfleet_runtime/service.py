@@ -7,10 +7,13 @@ from modelfleet_runtime.errors import MethodNotAllowed, Refusal
 from modelfleet_runtime.incoming import Bodies
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.limits import RequestLimits
+from modelfleet_runtime.logs import Throttle
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.protocols.message import Answer, Endpoint, Refuse
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
+from modelfleet_runtime.statistics import Statistics
+from modelfleet_runtime.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Service:
         timeout: float,
         limits: RequestLimits,
         access_log: bool = False,
+        tracing: Tracing | None = None,
     ) -> None:
         """`timeout` in seconds."""
         self.name = name
@@ -44,7 +48,10 @@ class Service:
         self.timeout = timeout
         self.limits = limits
         self.bodies = Bodies(limits)
+        self.statistics = Statistics()
         self.access_log = access_log
+        self.tracing = tracing
+        self.refusals_told = Throttle()
         self.oip = oip.OipRoutes(name, version)
         plain = simple.SimpleRoutes(name, version)
         routes = [

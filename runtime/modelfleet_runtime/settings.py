@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelfleet_contract import HTTP_PORT, FailureReason
+from modelfleet_contract import GRPC_PORT, HTTP_PORT, FailureReason
 from modelfleet_runtime.errors import CannotServe
 from modelfleet_runtime.limits import RequestLimits
 
@@ -25,12 +25,21 @@ class Settings:
     http: str = "own"
     """MODELFLEET_HTTP: who answers the inference routes: the connection itself (own), or the ASGI
     application (asgi), which answers the same, more slowly. Default own."""
+    grpc_port: int | None = GRPC_PORT
+    """MODELFLEET_GRPC_PORT: the port for gRPC; 0 takes a free one and logs it, `off` opens none.
+    Default 8081."""
+    grpc: str = "own"
+    """MODELFLEET_GRPC: own, or grpcio: the port on grpcio's server, which is four times slower and
+    answers the same. Default own."""
     threads: int | None = None
     """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
     limits: RequestLimits = field(default_factory=RequestLimits)
     """MODELFLEET_MAX_BODY_BYTES: the largest body. Default 64 MiB.
     MODELFLEET_MAX_BODIES_BYTES: all bodies held at once. Default 256 MiB; never less than one.
-    MODELFLEET_MAX_CONNECTIONS: HTTP connections at once. Default 4096."""
+    MODELFLEET_MAX_HEAD_BYTES: a request's URL and headers. Default 64 KiB.
+    MODELFLEET_MAX_CONNECTIONS: connections at once, on each port. Default 4096.
+    MODELFLEET_MAX_IMAGE_PIXELS: of an image that a Python class opens with Pillow; read by the
+    process that runs the model. Default 64 Mi."""
     drain_seconds: float = 1.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
     the pod's preStop has already waited until the endpoints were gone."""
@@ -55,11 +64,14 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
         """Raises `CannotServe` that names the variable which cannot be read."""
         default = cls()
+        image_pixels(env)
         cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cls(
             host=env.get("MODELFLEET_HOST", default.host),
             port=_number(env, "MODELFLEET_PORT", default.port, 0, 65535),
             http=_choice(env, "MODELFLEET_HTTP", default.http, HTTP),
+            grpc_port=grpc_port(env),
+            grpc=_choice(env, "MODELFLEET_GRPC", default.grpc, GRPC),
             threads=_number(env, "MODELFLEET_THREADS", 0, 0, 4096) or None,
             limits=RequestLimits(
                 body_bytes=_number(
@@ -67,6 +79,9 @@ class Settings:
                 ),
                 bodies_bytes=_number(
                     env, "MODELFLEET_MAX_BODIES_BYTES", default.limits.bodies_bytes, 1, 1 << 40
+                ),
+                head_bytes=_number(
+                    env, "MODELFLEET_MAX_HEAD_BYTES", default.limits.head_bytes, 256, 1 << 24
                 ),
                 connections=_number(
                     env, "MODELFLEET_MAX_CONNECTIONS", default.limits.connections, 1, 1 << 20
@@ -87,12 +102,30 @@ class Settings:
         )
 
 
+def image_pixels(env: Mapping[str, str]) -> int:
+    """Apart from the rest, because a process that runs the model reads nothing else."""
+    return _number(env, "MODELFLEET_MAX_IMAGE_PIXELS", 64 * 1024 * 1024, 1, 1 << 40)
+
+
 def termination_log(env: Mapping[str, str]) -> Path:
     """Apart from the rest, because a setting that cannot be read is told there too."""
     return Path(env.get("MODELFLEET_TERMINATION_LOG", "/dev/termination-log"))
 
 
 HTTP = ("own", "asgi")
+GRPC = ("own", "grpcio")
+
+
+def grpc_port(env: Mapping[str, str]) -> int | None:
+    """None for `off`."""
+    text = env.get("MODELFLEET_GRPC_PORT") or str(GRPC_PORT)
+    if text == "off":
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
+        raise _wrong("MODELFLEET_GRPC_PORT", text, "a whole number from 0 to 65535, or off")
+    return int(text)
+
+
 LOG_FORMATS = ("auto", "json", "text")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 

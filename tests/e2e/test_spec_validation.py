@@ -193,11 +193,39 @@ REFUSED = [
                 "priorities": {
                     "levels": 2,
                     "default": 1,
-                    "queues": [{"level": 2, "onTimeout": "Defer"}],
+                    "queues": [{"level": 2, "onQueueTimeout": "Defer"}],
                 }
             }
         ),
-        "give the level a timeout",
+        "give the level one",
+    ),
+    Case(
+        "what happens after a time in the queue that has no end",
+        runtime(batching={"onQueueTimeout": "Defer"}),
+        "onQueueTimeout has no effect",
+    ),
+    Case(
+        "no time in the queue",
+        runtime(batching={"queueTimeout": "0s"}),
+        "no request could wait at all",
+    ),
+    Case(
+        "no time in the queue of one level",
+        runtime(
+            batching={
+                "priorities": {
+                    "levels": 2,
+                    "default": 1,
+                    "queues": [{"level": 2, "queueTimeout": "0s"}],
+                }
+            }
+        ),
+        "no request of the level could wait at all",
+    ),
+    Case(
+        "a time in the queue beyond the whole time",
+        runtime(timeout="1s", batching={"queueTimeout": "2s"}),
+        "write a batching.queueTimeout shorter than timeout",
     ),
     Case(
         "a way with large requests that there is not",
@@ -368,13 +396,15 @@ ACCEPTED = [
             batching={
                 "preferredSizes": [4, 32],
                 "queueBytes": "1Gi",
+                "queueTimeout": "5s",
+                "onQueueTimeout": "Refuse",
                 "oversize": "Refuse",
                 "padding": [{"input": "x", "value": -1}],
                 "priorities": {
                     "levels": 3,
                     "default": 2,
                     "queues": [
-                        {"level": 2, "timeout": "1s", "onTimeout": "Defer"},
+                        {"level": 2, "queueTimeout": "1s", "onQueueTimeout": "Defer"},
                         {"level": 3, "queueSize": 5},
                     ],
                 },

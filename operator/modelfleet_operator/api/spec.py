@@ -116,9 +116,31 @@ _BATCHING = rules(
     ),
     rule(
         "!has(self.priorities) || !has(self.priorities.queues) || "
-        "self.priorities.queues.all(one, has(one.timeout) || one.onTimeout == 'Refuse')",
-        "onTimeout has no effect without a timeout: give the level a timeout, or leave onTimeout "
-        "out.",
+        "has(self.queueTimeout) || "
+        "self.priorities.queues.all(one, has(one.queueTimeout) || !has(one.onQueueTimeout))",
+        "onQueueTimeout has no effect without a queueTimeout: give the level one, or leave "
+        "onQueueTimeout out.",
+        ".priorities.queues",
+    ),
+    rule(
+        "!has(self.onQueueTimeout) || has(self.queueTimeout) || (has(self.priorities) && "
+        "has(self.priorities.queues) && "
+        "self.priorities.queues.exists(one, has(one.queueTimeout)))",
+        "onQueueTimeout has no effect without a queueTimeout: write one, or leave "
+        "onQueueTimeout out.",
+        ".onQueueTimeout",
+    ),
+    rule(
+        f"!has(self.queueTimeout) || !{is_countable('self.queueTimeout')} || "
+        "duration(self.queueTimeout) > duration('0s')",
+        "no request could wait at all: write a queueTimeout above 0s.",
+        ".queueTimeout",
+    ),
+    rule(
+        "!has(self.priorities) || !has(self.priorities.queues) || "
+        "self.priorities.queues.all(one, !has(one.queueTimeout) || "
+        f"!{is_countable('one.queueTimeout')} || duration(one.queueTimeout) > duration('0s'))",
+        "no request of the level could wait at all: write a queueTimeout above 0s.",
         ".priorities.queues",
     ),
 )
@@ -137,7 +159,17 @@ class Runtime(Shared):
                 "a request would time out before its batch is sent: write a batching.maxDelay "
                 "shorter than timeout.",
                 ".batching.maxDelay",
-            )
+            ),
+            rule(
+                "!has(self.batching.queueTimeout) || "
+                f"!{is_duration('self.batching.queueTimeout')} || "
+                f"!{is_countable('self.timeout')} || "
+                f"({is_countable('self.batching.queueTimeout')} && "
+                "duration(self.batching.queueTimeout) < duration(self.timeout))",
+                "each request's time is over before it has waited for so long: write a "
+                "batching.queueTimeout shorter than timeout.",
+                ".batching.queueTimeout",
+            ),
         )
     )
 

@@ -1,12 +1,14 @@
 """The stable Service that clients know, and the headless one of each revision."""
 
-from modelfleet_contract import HTTP_PORT, HTTP_PORT_NAME
+from typing import Final
+
+from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT, HTTP_PORT_NAME
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.children.common import child, of_revision, selector
 from modelfleet_operator.seen import Json, Resource, Revision
 
-PORT = 80
+PORT: Final = 80
 
 
 def address(resource: Resource, serving: str) -> Json:
@@ -22,7 +24,7 @@ def address(resource: Resource, serving: str) -> Json:
         "spec": {
             "type": "ClusterIP",
             "selector": selector(resource, serving),
-            "ports": [_port(PORT)],
+            "ports": _ports(PORT),
         }
     }
     return child(kinds.SERVICE, resource, resource.name, own, body)
@@ -34,17 +36,27 @@ def headless(resource: Resource, revision: Revision) -> Json:
             "type": "ClusterIP",
             "clusterIP": "None",
             "selector": selector(resource, revision.name),
-            "ports": [_port(HTTP_PORT)],
+            "ports": _ports(HTTP_PORT),
         }
     }
     return of_revision(kinds.SERVICE, resource, revision, body)
 
 
-def _port(number: int) -> Json:
+def _ports(http: int) -> list[Json]:
+    """Pods of a revision from before there was gRPC have no port of that name: the Service then has
+    none of them behind it there, and all of them behind the other."""
+    return [
+        _port(HTTP_PORT_NAME, http, "http"),
+        # gRPC is HTTP/2 without an upgrade: what is in front must not speak HTTP/1.1 to it.
+        _port(GRPC_PORT_NAME, GRPC_PORT, "kubernetes.io/h2c"),
+    ]
+
+
+def _port(name: str, number: int, protocol: str) -> Json:
     return {
-        "name": HTTP_PORT_NAME,
+        "name": name,
         "port": number,
-        "targetPort": HTTP_PORT_NAME,
+        "targetPort": name,
         "protocol": "TCP",
-        "appProtocol": "http",
+        "appProtocol": protocol,
     }

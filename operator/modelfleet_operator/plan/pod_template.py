@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from modelfleet_contract import (
     DOCUMENT_ENV,
+    GRPC_PORT,
+    GRPC_PORT_NAME,
     HTTP_PORT,
     HTTP_PORT_NAME,
     LIVE_PATH,
@@ -171,6 +173,7 @@ def _serving(resource: Resource, revision: str, spec: Spec, defaults: Defaults) 
             **_container(labels.CONTAINER, "serve", resource, revision, spec, defaults),
             "ports": [
                 {"name": HTTP_PORT_NAME, "containerPort": HTTP_PORT, "protocol": "TCP"},
+                {"name": GRPC_PORT_NAME, "containerPort": GRPC_PORT, "protocol": "TCP"},
             ],
             "resources": _resources(spec, limits(spec.accelerator, spec.resources.limits)),
             "startupProbe": probe(

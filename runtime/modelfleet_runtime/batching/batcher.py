@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from modelfleet_contract import Batching, OnTimeout, Oversize
+from modelfleet_contract import Batching, Oversize
+from modelfleet_runtime.batching.axes import padding_for
+from modelfleet_runtime.batching.deadlines import Deadlines
 from modelfleet_runtime.batching.entry import Entry, Part, into
 from modelfleet_runtime.batching.forecast import Forecast
+from modelfleet_runtime.batching.levels import Levels
 from modelfleet_runtime.batching.pace import Pace
-from modelfleet_runtime.batching.padding import padding_for
 from modelfleet_runtime.batching.queue import Bounds, Queue
 from modelfleet_runtime.batching.room import Room
 from modelfleet_runtime.batching.rules import DEFERRED, NEVER, Limits, WaitUntil
@@ -35,6 +37,7 @@ from modelfleet_runtime.errors import (
 )
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.signature import Signature, Tensors
+from modelfleet_runtime.tracing import Tracing
 
 log = logging.getLogger("modelfleet.batching")
 
@@ -54,6 +57,7 @@ class Batcher:
         now: Callable[[], float] = time.monotonic,
         slots: int = 1,
         on_dead: Callable[[str], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`worker` has at least `slots` threads. `on_dead` hears once why nothing will run again.
 
@@ -68,6 +72,7 @@ class Batcher:
         self._now = now
         self._slots = slots
         self._on_dead = on_dead
+        self._tracing = tracing
         self._limits = Limits(
             batching.max_size,
             batching.max_delay / timedelta(seconds=1),
@@ -82,13 +87,11 @@ class Batcher:
         self._padding = padding_for(batching, signature)
         self._room = Room(batching.max_size)
         self._forecast = Forecast(slots)
-        self._priorities = batching.priorities
-        levels = batching.priorities.queues if batching.priorities else []
-        self._levels = {level.level: level for level in levels}
-        self._default_level = batching.priorities.default if batching.priorities else 1
-        bounds = {level.level: level.queue_size for level in levels if level.queue_size}
-        self._queue = Queue(Bounds(batching.queue_size, batching.queue_bytes, bounds))
-        self._open: set[Entry] = set()
+        self._levels = Levels(batching)
+        bounds = Bounds(batching.queue_size, batching.queue_bytes, self._levels.bounds)
+        self._queue = Queue(bounds, self._levels.ranked)
+        self._open = Deadlines()
+        self._accepted = 0
         self._running = 0
         self.running_since: float | None = None
         """Since when the engine's slots have run without one of them finishing; None when idle."""
@@ -133,14 +136,16 @@ class Batcher:
             raise DeadlinePassed("the request's time was over before it could wait for a batch")
         padding = self._padding
         kin = signature.kin(tensors) if padding is None else padding.kin(tensors)
-        level = self._level(priority)
-        entry = Entry(tensors, rows, kin, arrived, deadline, done, level, _size(tensors))
+        level = self._levels.of(priority)
         if self._running and self._queue.depth:
-            self._check_time(now, deadline)
+            self._check_time(now, deadline, level)
+        self._accepted = number = self._accepted + 1
+        entry = Entry(tensors, rows, kin, arrived, deadline, done, level, _size(tensors), number)
+        patience = arrived + self._levels.wait(level)
+        if patience < deadline:
+            entry.leave_at = patience
         self._queue.add(entry)
         self._open.add(entry)
-        if level in self._levels:
-            self._note_timeout(entry)
         if entry.leave_at < self._sweep_at:
             self._sweep_from(entry.leave_at)
         if self._running < self._slots:
@@ -169,7 +174,7 @@ class Batcher:
     def close(self) -> None:
         """Refuse what still waits, and all that comes."""
         self._closed = True
-        for entry in list(self._open):
+        for entry in self._open:
             self._refuse(entry, NotReady("the server has stopped"))
         for timer in (self._timer, self._sweeper):
             if timer is not None:
@@ -177,33 +182,15 @@ class Batcher:
 
     # -- joining
 
-    def _level(self, priority: int) -> int:
-        if priority == 0:
-            return self._default_level
-        if self._priorities is None:
-            return 1  # as the protocol has it: a hint that this model gives no meaning
-        if not 0 < priority <= self._priorities.levels:
-            raise BadInput(
-                f"priority {priority} is none of this model's; "
-                f"write one from 1 (first) to {self._priorities.levels}"
-            )
-        return priority
-
-    def _check_time(self, now: float, deadline: float) -> None:
+    def _check_time(self, now: float, deadline: float, level: int) -> None:
         """Only asked while others wait: an idle engine shows by itself how long it takes."""
-        queue = self._queue
-        ahead = self._running + max(queue.kins, queue.rows // self._limits.max_rows)
+        ahead = self._running + self._queue.batches_before(level, self._limits.max_rows)
         expected = self._forecast.answered_in(ahead)
         if now + expected > deadline:
             raise QueueFull(
                 "the queue is too long for the request's time: the answer would take about "
                 f"{expected:.3g} s"
             )
-
-    def _note_timeout(self, entry: Entry) -> None:
-        timeout = self._levels[entry.level].timeout
-        if timeout is not None:
-            entry.leave_at = min(entry.deadline, entry.arrived + timeout / timedelta(seconds=1))
 
     # -- gathering
 
@@ -220,6 +207,8 @@ class Batcher:
             self._timer = None
         while self._running < self._slots and not self._closed:
             now = self._now()
+            if self._sweep_at <= now:  # who is late already costs the batch no row
+                self._sweep()
             verdict = self._queue.take(self._limits, now, idle=True)
             if isinstance(verdict, WaitUntil):
                 if verdict.time != NEVER:
@@ -243,16 +232,19 @@ class Batcher:
         self._running += 1
         metrics.batch_rows.observe(rows)
         metrics.rows.inc(rows)
+        run = self._run
+        if self._tracing is not None:
+            run = self._tracing.batch(run, [part.entry.span for part in parts], rows, now)
         if self._slots == 1 and self._pace.on_loop(rows):
             try:
-                outcome = timed(self._run, parts, self._padding)
+                outcome = timed(run, parts, self._padding)
             except BaseException as error:
                 self._broke(parts, rows, now, error)
             else:
                 self._finish(parts, rows, now, outcome)
             return True
         self._worker.post(
-            lambda: timed(self._run, parts, self._padding),
+            lambda: timed(run, parts, self._padding),
             lambda outcome: self._finish(parts, rows, now, outcome),
             lambda error: self._broke(parts, rows, now, error),
         )
@@ -271,7 +263,6 @@ class Batcher:
         self._pace.note(rows, outcome.busy)
         self._forecast.ran(now - began)
         self._metrics.engine_seconds.observe(now - began)
-        self._learn(outcome)
         try:
             for part, answer in zip(parts, outcome.answers, strict=True):
                 entry = part.entry
@@ -279,6 +270,7 @@ class Batcher:
                     self._refuse(entry, answer)
                 elif entry.succeed(part, answer):
                     self._open.discard(entry)
+            self._learn(outcome)
         finally:  # whatever happens to these, the others do not wait for it
             if self._queue.depth:
                 self._wake()
@@ -291,7 +283,7 @@ class Batcher:
             self._metrics.padded_values.inc(outcome.padded)
         if outcome.no_memory:
             self._metrics.out_of_memory.inc(len(outcome.no_memory))
-            self._room.ran_out(max(outcome.no_memory))
+            self._room.ran_out(outcome.no_memory)
         else:
             self._room.succeeded()
         if self._room.rows != self._limits.max_rows:
@@ -321,30 +313,28 @@ class Batcher:
         self._sweeper = self._loop.call_later(max(0.0, deadline - self._now()), self._sweep)
 
     def _sweep(self) -> None:
-        self._sweeper, self._sweep_at = None, NEVER
+        self._sweep_at = NEVER
         now = self._now()
-        for entry in [entry for entry in self._open if entry.leave_at <= now]:
+        while (entry := self._open.pop(now)) is not None:
             if entry.deadline <= now:
                 self._metrics.deadlines_passed.inc()
                 self._refuse(entry, DeadlinePassed("the request's time is over"))
             else:
                 self._waited_enough(entry)
-        if self._open:
-            self._sweep_from(min(entry.leave_at for entry in self._open))
+        following = self._open.next()
+        if following != NEVER:
+            self._sweep_from(following)
 
     def _waited_enough(self, entry: Entry) -> None:
-        """As long as its level lets it. One that is being run already goes on."""
-        entry.leave_at = entry.deadline
-        if entry.cursor:
+        """As long as it may. One that is being run already goes on."""
+        if entry.cursor or self._levels.defers(entry.level):
+            entry.leave_at = entry.deadline
+            self._open.add(entry)
+            if not entry.cursor:
+                self._queue.move(entry, DEFERRED)
             return
-        level = self._levels[entry.level]
-        if level.on_timeout is OnTimeout.DEFER:
-            self._queue.move(entry, DEFERRED)
-        else:
-            self._metrics.deadlines_passed.inc()
-            self._refuse(
-                entry, DeadlinePassed("the request has waited for as long as its priority may")
-            )
+        self._metrics.deadlines_passed.inc()
+        self._refuse(entry, DeadlinePassed("the request has waited for as long as it may"))
 
 
 def _size(tensors: Tensors) -> int:

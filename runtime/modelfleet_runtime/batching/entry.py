@@ -8,6 +8,7 @@ import numpy as np
 
 from modelfleet_runtime.errors import EngineBroken, Refusal
 from modelfleet_runtime.signature import Tensors
+from modelfleet_runtime.tracing import RequestSpan
 
 log = logging.getLogger("modelfleet.batching")
 
@@ -23,8 +24,8 @@ class Entry:
     """
 
     __slots__ = (
-        "arrived", "cursor", "deadline", "done", "kin", "leave_at", "level", "outputs", "pieces",
-        "refusal", "rows", "size", "tensors", "total",
+        "arrived", "cursor", "deadline", "done", "kin", "leave_at", "level", "number", "outputs",
+        "pieces", "refusal", "rows", "size", "span", "tensors", "total",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +38,7 @@ class Entry:
         done: "Callable[[Entry], None]",
         level: int = 1,
         size: int = 0,
+        number: int = 0,
     ) -> None:
         self.tensors = tensors
         self.total = rows
@@ -46,11 +48,15 @@ class Entry:
         self.arrived = arrived
         self.deadline = deadline
         self.leave_at = deadline
-        """When it has waited for as long as its level lets it; the deadline where it does not."""
+        """When it has waited for as long as it may; the deadline, where nothing else is asked."""
         self.done = done
         self.level = level
         self.size = size
         """Bytes of its tensors."""
+        self.span: RequestSpan | None = None
+        """Where the request is traced: set right after it was accepted."""
+        self.number = number
+        """Its own, of all that were ever accepted."""
         self.outputs: Tensors | None = None
         self.refusal: Refusal | None = None
         self.pieces: list[tuple[int, int, Tensors]] | None = None

@@ -5,20 +5,29 @@ what is alike goes together. Sizes are sorted into classes, four between a power
 (and none smaller than 8), and a batch is made within a class: at most a quarter of a row is
 padding, but for the very short. A batch is padded to the longest of its own rows, not to its class.
 
-The answer does not depend on the neighbours: an output that is as long as the padded input was, in
-the same dimension, is cut back to the request's own length.
+Dimensions that are one size in each request (a text's ids and its mask) are one axis: they grow
+together, and a request in which they differ is not padded, so that it fails or not as it would
+alone. Where the package names its dimensions, an axis is a name; where it does not, the place of
+the dimension in the shape.
+
+The answer does not depend on the neighbours: an output that follows an axis is cut back to the
+request's own length.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from modelfleet_contract import Batching
 from modelfleet_runtime.batching.entry import Part
-from modelfleet_runtime.signature import Array, Signature, Tensors
+from modelfleet_runtime.signature import Array, Tensors
 
 SMALLEST_CLASS = 8
+
+Axis = str | int
+Axes = tuple[tuple[int, Axis], ...]
+"""Which dimensions of a tensor are which axis. Dimension 0 is the rows' and none of them."""
 
 
 def size_class(size: int) -> int:
@@ -29,27 +38,47 @@ def size_class(size: int) -> int:
     return -(-size // step) * step
 
 
+def holds(dtype: np.dtype[Any], value: int) -> bool:
+    """Whether an array of that dtype can hold the number."""
+    if dtype.kind == "b":
+        return value in (0, 1)
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        return bounds.min <= value <= bounds.max
+    return dtype.kind == "f" and abs(value) <= np.finfo(dtype).max
+
+
 @dataclass(frozen=True, slots=True)
 class Padding:
     """What may be padded in one model."""
 
-    inputs: Mapping[str, tuple[int, tuple[int, ...]]]
-    """By input: the value that is added, and the dimensions that may grow; 0 would be the rows."""
-    outputs: Mapping[str, tuple[int, ...] | None]
-    """By output: the dimensions that are free; None where the package does not say."""
+    values: Mapping[str, int]
+    """By input that may grow: what is added."""
+    axes: Mapping[str, Axes]
+    """By input that may grow: the dimensions in which it may."""
+    outputs: Mapping[str, Axes]
+    """By output: the dimensions that follow an axis, where they are as long as it is."""
+    others: Axes
+    """The same for outputs that the package does not tell."""
 
     def kin(self, tensors: Tensors) -> Hashable:
         """Equal for tensors that may share a batch, once padded."""
+        own = self._own(tensors)
         made = []
         for name, array in tensors.items():
-            shape = list(array.shape[1:])
-            given = self.inputs.get(name)
-            if given is not None:
-                for dimension in given[1]:
-                    if dimension <= len(shape):
-                        shape[dimension - 1] = size_class(shape[dimension - 1])
-            made.append((name, array.dtype.str, tuple(shape)))
-        made.sort()
+            shape = array.shape[1:]
+            axes = self.axes.get(name) if own is not None else None
+            if axes is not None and own is not None:
+                if not holds(array.dtype, self.values[name]):
+                    axes = ()
+                grown = list(shape)
+                for dimension, axis in axes:
+                    if dimension <= len(grown):
+                        grown[dimension - 1] = size_class(own[axis])
+                shape = tuple(grown)
+            made.append((name, array.dtype, shape))
+        if len(made) > 1:
+            made.sort(key=_by_name)
         return tuple(made)
 
     def join(self, pieces: Sequence[Tensors]) -> tuple[Tensors, int]:
@@ -58,36 +87,54 @@ class Padding:
         added = 0
         for name in pieces[0]:
             arrays = [piece[name] for piece in pieces]
-            given = self.inputs.get(name)
-            if given is None or len({array.shape[1:] for array in arrays}) == 1:
+            value = self.values.get(name)
+            if value is None or len({array.shape[1:] for array in arrays}) == 1:
                 batch[name] = np.concatenate(arrays)
                 continue
-            batch[name] = _padded(arrays, given[0])
+            batch[name] = _padded(arrays, value)
             added += batch[name].size - sum(array.size for array in arrays)
         return batch, added
 
-    def cut(self, outputs: Tensors, part: Part, batch: Tensors) -> Tensors:
-        """One part's rows of the outputs, as long as the part's own inputs are."""
-        own = part.entry.tensors
-        lengths: dict[int, dict[int, int]] = {}
-        for name, (_, dimensions) in self.inputs.items():
-            for dimension in dimensions:
-                if name in batch and dimension < batch[name].ndim:
-                    padded, mine = batch[name].shape[dimension], own[name].shape[dimension]
-                    if padded != mine:
-                        lengths.setdefault(dimension, {})[padded] = mine
-        if not lengths:
-            return outputs
-        return {name: self._cut_one(name, array, lengths) for name, array in outputs.items()}
+    def cut(self, answers: Sequence[Tensors], parts: Sequence[Part], batch: Tensors) -> None:
+        """Make each part's rows of the outputs as long as the part's own inputs are."""
+        padded = self._own(batch) or {}
+        for part, answer in zip(parts, answers, strict=True):
+            own = self._own(part.entry.tensors) or {}
+            shorter = {axis: size for axis, size in own.items() if size != padded[axis]}
+            if shorter:
+                for name, array in answer.items():
+                    answer[name] = self._cut_one(name, array, shorter, padded)
 
-    def _cut_one(self, name: str, array: Array, lengths: dict[int, dict[int, int]]) -> Array:
-        free = self.outputs.get(name)
-        for dimension, sizes in lengths.items():
-            if dimension < array.ndim and (free is None or dimension in free):
-                mine = sizes.get(array.shape[dimension])
-                if mine is not None:
-                    array = array[(slice(None),) * dimension + (slice(mine),)]
+    def _own(self, tensors: Tensors) -> dict[Axis, int] | None:
+        """The size of each axis; None where one has two."""
+        sizes: dict[Axis, int] = {}
+        for name, axes in self.axes.items():
+            array = tensors.get(name)
+            if array is None:
+                continue
+            shape = array.shape
+            for dimension, axis in axes:
+                if dimension < len(shape):
+                    size = shape[dimension]
+                    if sizes.setdefault(axis, size) != size:
+                        return None
+        return sizes
+
+    def _cut_one(
+        self, name: str, array: Array, shorter: Mapping[Axis, int], padded: Mapping[Axis, int]
+    ) -> Array:
+        for dimension, axis in self.outputs.get(name, self.others):
+            if (
+                axis in shorter
+                and dimension < array.ndim
+                and array.shape[dimension] == padded[axis]
+            ):
+                array = array[(slice(None),) * dimension + (slice(shorter[axis]),)]
         return array
+
+
+def _by_name(one: tuple[str, object, object]) -> str:
+    return one[0]
 
 
 def _padded(arrays: Sequence[Array], value: int) -> Array:
@@ -97,38 +144,9 @@ def _padded(arrays: Sequence[Array], value: int) -> Array:
     start = 0
     for array in arrays:
         stop = start + array.shape[0]
-        whole[(slice(start, stop), *(slice(size) for size in array.shape[1:]))] = array
+        if array.ndim == 2:  # the usual case, in half the time
+            whole[start:stop, : array.shape[1]] = array
+        else:
+            whole[(slice(start, stop), *(slice(size) for size in array.shape[1:]))] = array
         start = stop
     return whole
-
-
-def padding_for(batching: Batching, signature: Signature) -> Padding | None:
-    """None where nothing is to be padded. Raises `ValueError` that says what has no effect."""
-    if not batching.padding or not signature.batched:
-        return None
-    inputs = {}
-    for one in batching.padding:
-        spec = next((spec for spec in signature.inputs if spec.name == one.input), None)
-        if spec is None and signature.inputs:
-            names = ", ".join(repr(spec.name) for spec in signature.inputs)
-            raise ValueError(
-                f"batching.padding names the input {one.input!r}; the model takes {names}"
-            )
-        if spec is None or spec.shape is None:
-            dimensions = tuple(range(1, 8))
-        else:
-            dimensions = tuple(n for n, size in enumerate(spec.shape) if n and size == -1)
-        if not dimensions:
-            raise ValueError(
-                f"batching.padding names the input {one.input!r}, whose rows have one fixed shape"
-            )
-        if spec is not None and spec.dtype is not None and spec.dtype.numpy.kind == "O":
-            raise ValueError(f"batching.padding names the input {one.input!r}, which is text")
-        inputs[one.input] = (one.value, dimensions)
-    outputs = {
-        spec.name: None
-        if spec.shape is None
-        else tuple(n for n, size in enumerate(spec.shape) if n and size == -1)
-        for spec in signature.outputs
-    }
-    return Padding(inputs, outputs)

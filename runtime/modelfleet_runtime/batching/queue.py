@@ -3,13 +3,16 @@
 It knows no clock and no loop: times are given to it.
 """
 
-from collections import deque
-from collections.abc import Hashable, Iterator
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from modelfleet_runtime.batching.entry import Entry, Part
-from modelfleet_runtime.batching.rules import NEVER, Limits, WaitUntil, gather, place
+from modelfleet_runtime.batching.rules import NEVER, PASSES, Limits, WaitUntil, gather, place
 from modelfleet_runtime.errors import QueueFull
+
+_Line = OrderedDict[Entry, None]
+"""In the order of joining; anyone can leave it at no cost to the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +27,14 @@ class Bounds:
 
 
 class _Kin:
-    """The waiting requests of one kin: a line for each level, in the order of arrival."""
+    """The waiting requests of one kin: a line for each level."""
 
-    __slots__ = ("levels", "now")
+    __slots__ = ("by_age", "levels")
 
     def __init__(self) -> None:
-        self.levels: dict[int, deque[Entry]] = {}
-        self.now = 0.0
-        """The time by which the line is formed."""
+        self.levels: dict[int, _Line] = {}
+        self.by_age = False
+        """Whether the line is formed without a look at the levels."""
 
     def __iter__(self) -> Iterator[Entry]:
         levels = self.levels
@@ -43,7 +46,7 @@ class _Kin:
         lines = [iter(line) for line in self.levels.values()]
         heads = [next(line) for line in lines]
         while heads:
-            first = min(range(len(heads)), key=lambda n: place(heads[n], self.now))
+            first = min(range(len(heads)), key=lambda n: place(heads[n], self.by_age))
             yield heads[first]
             following = next(lines[first], None)
             if following is None:
@@ -55,10 +58,15 @@ class _Kin:
 class Queue:
     """Waiting requests by kin and level."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, ranked: bool = False) -> None:
+        """`ranked` says whether entries may be of different levels."""
         self._bounds = bounds
+        self._ranked = ranked
         self._kins: dict[Hashable, _Kin] = {}
         self._of_level: dict[int, int] = {}
+        self._rows_of_level: dict[int, int] = {}
+        self._passed = 0
+        """Batches in a row that passed over who came first."""
         self.depth = 0
         """Requests that wait. One that is run in pieces waits until its last piece is taken."""
         self.size = 0
@@ -66,10 +74,14 @@ class Queue:
         self.rows = 0
         """Rows that wait."""
 
-    @property
-    def kins(self) -> int:
-        """How many kinds of requests wait that do not go together."""
-        return len(self._kins)
+    def batches_before(self, level: int, max_rows: int) -> int:
+        """At least so many batches are made of what waits before one more request of that level
+        goes."""
+        if not self._ranked:
+            return max(len(self._kins), self.rows // max_rows)
+        kins = sum(min(kin.levels) <= level for kin in self._kins.values())
+        rows = sum(rows for of, rows in self._rows_of_level.items() if of <= level)
+        return max(kins, rows // max_rows)
 
     def add(self, entry: Entry) -> None:
         """Raises `QueueFull` when as many, or as much, wait as may."""
@@ -78,101 +90,95 @@ class Queue:
             raise QueueFull(f"the queue is full: {self.depth} requests wait")
         if self.depth and self.size + entry.size > bounds.size:
             raise QueueFull(f"the queue is full: {self.size} bytes wait")
-        if bounds.of_level:
-            most = bounds.of_level.get(entry.level)
-            waiting = self._of_level.get(entry.level, 0)
-            if most is not None and waiting >= most:
-                raise QueueFull(
-                    f"the queue is full: {waiting} requests of priority {entry.level} wait"
-                )
-            self._of_level[entry.level] = waiting + 1
-        self._line(entry).append(entry)
-        self.depth += 1
-        self.size += entry.size
-        self.rows += entry.rows
+        most = bounds.of_level.get(entry.level)
+        if most is not None and self._of_level.get(entry.level, 0) >= most:
+            raise QueueFull(f"the queue is full: {most} requests of priority {entry.level} wait")
+        self._join(entry)
 
     def remove(self, entry: Entry) -> bool:
         """A request leaves before its turn (late, gone, failed); whether it did wait."""
         kin = self._kins.get(entry.kin)
         line = kin.levels.get(entry.level) if kin is not None else None
-        if kin is None or line is None:
-            return False
-        try:
-            line.remove(entry)
-        except ValueError:
+        if kin is None or line is None or entry not in line:
             return False
         self.rows -= entry.rows
-        self._left(kin, line, entry)
+        if self._ranked:
+            self._rows_of_level[entry.level] -= entry.rows
+        self._left(kin, entry)
         return True
 
     def move(self, entry: Entry, level: int) -> None:
         """A request that waits goes on waiting in the line of another level."""
         if self.remove(entry):
             entry.level = level
-            self._line(entry).append(entry)
-            self.depth += 1
-            self.size += entry.size
-            self.rows += entry.rows
+            self._join(entry)
 
     def take(self, limits: Limits, now: float, idle: bool) -> list[Part] | WaitUntil:
         """The next batch, which no longer waits; or when to ask again."""
         if not self.depth:
             return _NOTHING
         kins = list(self._kins.values())
-        for kin in kins:
-            kin.now = now
-        verdict = gather(kins, limits, now, idle)
+        by_age = self._passed >= PASSES
+        if self._ranked:
+            for kin in kins:
+                kin.by_age = by_age
+        verdict = gather(kins, limits, now, idle, by_age)
         if isinstance(verdict, WaitUntil):
             return verdict
         kin = kins[verdict.group]
-        self.rows -= verdict.rows
-        if len(kin.levels) == 1:
-            return self._take_from_one(kin, next(iter(kin.levels.values())), verdict.rows)
+        if self._ranked:
+            first = min(_first(line).number for one in kins for line in one.levels.values())
+            self._passed = 0 if _first(kin).number == first else self._passed + 1
         parts = []
         left = verdict.rows
-        for entry in list(kin):
+        for entry in kin:
             part = entry.cut(min(entry.rows, left))
             parts.append(part)
-            if not entry.rows:
-                line = kin.levels[entry.level]
-                line.remove(entry)
-                self._left(kin, line, entry)
             left -= part.rows
             if not left:
                 break
+        self.rows -= verdict.rows
+        if self._ranked:
+            for part in parts:
+                self._rows_of_level[part.entry.level] -= part.rows
+        for part in parts:
+            if not part.entry.rows:
+                self._left(kin, part.entry)
         return parts
 
-    def _take_from_one(self, kin: _Kin, line: deque[Entry], left: int) -> list[Part]:
-        parts = []
-        while left:
-            head = line[0]
-            part = head.cut(min(head.rows, left))
-            left -= part.rows
-            parts.append(part)
-            if not head.rows:
-                line.popleft()
-                self._left(kin, line, head)
-        return parts
-
-    def _line(self, entry: Entry) -> deque[Entry]:
+    def _join(self, entry: Entry) -> None:
         kin = self._kins.get(entry.kin)
         if kin is None:
             kin = self._kins[entry.kin] = _Kin()
-        line = kin.levels.get(entry.level)
+        level = entry.level
+        line = kin.levels.get(level)
         if line is None:
-            line = kin.levels[entry.level] = deque()
-        return line
+            line = kin.levels[level] = OrderedDict()
+        line[entry] = None
+        self.depth += 1
+        self.size += entry.size
+        self.rows += entry.rows
+        if self._ranked:
+            self._of_level[level] = self._of_level.get(level, 0) + 1
+            self._rows_of_level[level] = self._rows_of_level.get(level, 0) + entry.rows
 
-    def _left(self, kin: _Kin, line: deque[Entry], entry: Entry) -> None:
+    def _left(self, kin: _Kin, entry: Entry) -> None:
+        level = entry.level
+        line = kin.levels[level]
+        del line[entry]
         self.depth -= 1
         self.size -= entry.size
-        if entry.level in self._of_level:
-            self._of_level[entry.level] -= 1
+        if self._ranked:
+            self._of_level[level] -= 1
         if not line:
-            del kin.levels[entry.level]
+            del kin.levels[level]
             if not kin.levels:
                 # Kins are as many as clients' shapes: an empty one must not stay.
                 del self._kins[entry.kin]
+
+
+def _first(line: Iterable[Entry]) -> Entry:
+    return next(iter(line))
 
 
 _NOTHING = WaitUntil(NEVER)

@@ -5,6 +5,8 @@ stay below it, so that not every one of them fails first, and try more again, sl
 memory may be gone.
 """
 
+from collections.abc import Sequence
+
 PATIENCE = 100
 """Batches that have to succeed before more rows are tried."""
 
@@ -16,10 +18,12 @@ class Room:
         """The most rows that a batch may have now."""
         self._succeeded = 0
 
-    def ran_out(self, rows: int) -> None:
-        """A run of that many rows found no memory."""
-        self.rows = max(1, min(self.rows, rows // 2))
-        self._succeeded = 0
+    def ran_out(self, failed: Sequence[int]) -> None:
+        """One batch's runs of so many rows found no memory. Where one row alone found none, it is
+        that request that is too large, and not the batch."""
+        if min(failed) > 1:
+            self.rows = max(1, min(self.rows, max(failed) // 2))
+            self._succeeded = 0
 
     def succeeded(self) -> None:
         """A batch went through."""

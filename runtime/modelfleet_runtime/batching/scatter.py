@@ -4,8 +4,8 @@ A batch that fails as a whole says nothing about its members. It is run again in
 half that fails in halves again, until the guilty stands alone: it fails with its own reason, and
 the others never learn that they had a bad neighbour. Where both halves fail there is more than one
 guilty, and each member is run alone at once; so a batch of n requests costs at most
-n + 2 log2(n) + 1 runs. Out of memory is not a matter of guilt: then every part is halved until it
-fits.
+n + 2 log2(n) + 1 runs, and none for those alone who were settled in the meantime (late, or gone).
+Out of memory is not a matter of guilt: then every part is halved until it fits.
 """
 
 import logging
@@ -49,6 +49,10 @@ class _Inseparable(Exception):
     pass
 
 
+_LEFT = EngineBroken("the request left before its turn")
+"""Late or gone in the meantime: nobody reads this."""
+
+
 def timed(run: Run, parts: Sequence[Part], padding: Padding | None = None) -> Outcome:
     """`run_batch`, with how long it kept the thread busy."""
     began = time.thread_time()
@@ -89,9 +93,7 @@ class _Trial:
 
     def _parted(self, parts: Sequence[Part], error: Refusal) -> list[Tensors | Refusal]:
         """The answers of a group that failed together with `error`."""
-        if len(parts) == 1:
-            return [error]
-        if isinstance(error, EngineDead):
+        if len(parts) == 1 or isinstance(error, EngineDead):
             return [error] * len(parts)
         middle = len(parts) // 2
         halves = [self._group(parts[:middle]), self._group(parts[middle:])]
@@ -113,6 +115,8 @@ class _Trial:
         if len(parts) == 1:
             answer = self._alone(parts[0])
             return parts, answer if isinstance(answer, Refusal) else [answer]
+        if all(part.entry.settled for part in parts):
+            return parts, [_LEFT] * len(parts)
         try:
             return parts, self._together(parts)
         except Refusal as error:
@@ -122,19 +126,23 @@ class _Trial:
             return parts, EngineBroken(f"the batch cannot be parted: {error}")
 
     def _together(self, parts: Sequence[Part]) -> list[Tensors | Refusal]:
-        batch, added = join(parts, self._padding)
-        outputs = self._call(batch, sum(part.rows for part in parts))
-        answers = separate(outputs, parts)
+        rows = sum([part.rows for part in parts])
+        try:
+            batch, added = join(parts, self._padding)
+        except MemoryError as error:
+            self._outcome.no_memory.append(rows)
+            raise OutOfMemory("there is not enough memory for this batch") from error
+        answers: list[Tensors | Refusal] = []
+        own = separate(self._call(batch, rows), parts)
         if added and self._padding is not None:
             self._outcome.padded += added
-            cut = self._padding.cut
-            answers = [cut(rows, part, batch) for rows, part in zip(answers, parts, strict=True)]
-        return list(answers)
+            self._padding.cut(own, parts, batch)
+        answers += own
+        return answers
 
     def _alone(self, part: Part) -> Tensors | Refusal:
         if part.entry.settled:
-            # Late or gone in the meantime: nobody would read the answer.
-            return EngineBroken("the request left before its turn")
+            return _LEFT
         try:
             outputs = self._call(part.tensors(), part.rows)
             if not part.whole:
@@ -163,6 +171,8 @@ class _Trial:
                 return refusal
             if isinstance(outputs, Refusal):
                 return outputs
+            if any(array.ndim == 0 or len(array) != count for array in outputs.values()):
+                return error  # rows that cannot be told apart cannot be put together
             halves.append(outputs)
         try:
             return {name: np.concatenate([half[name] for half in halves]) for name in halves[0]}

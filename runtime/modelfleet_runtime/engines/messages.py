@@ -9,8 +9,10 @@ from modelfleet_runtime.errors import (
     CannotServe,
     EngineBroken,
     EngineDead,
+    Limit,
     OutOfMemory,
     Refusal,
+    TooLarge,
 )
 from modelfleet_runtime.packages.package import Package
 from modelfleet_runtime.signature import DType, Signature, TensorSpec
@@ -18,7 +20,7 @@ from modelfleet_runtime.signature import DType, Signature, TensorSpec
 Json = dict[str, Any]
 
 _REFUSALS: dict[str, type[Refusal]] = {
-    kind.__name__: kind for kind in (BadInput, EngineBroken, EngineDead, OutOfMemory)
+    kind.__name__: kind for kind in (BadInput, EngineBroken, EngineDead, OutOfMemory, TooLarge)
 }
 
 
@@ -69,13 +71,15 @@ def of_failure(error: CannotServe | Refusal) -> Json:
     return {
         "refusal": kind if kind in _REFUSALS else EngineBroken.__name__,
         "message": error.message,
+        "limit": error.limit,
     }
 
 
 def to_failure(told: Json) -> CannotServe | Refusal:
     if "reason" in told:
         return CannotServe(FailureReason(told["reason"]), told["message"])
-    return _REFUSALS[told["refusal"]](told["message"])
+    limit = told["limit"]
+    return _REFUSALS[told["refusal"]](told["message"], Limit(limit) if limit else None)
 
 
 def _of_spec(spec: TensorSpec) -> Json:

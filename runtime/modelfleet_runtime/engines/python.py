@@ -17,6 +17,7 @@ import numpy as np
 
 from modelfleet_contract import FailureReason
 from modelfleet_runtime.engines import warm_up
+from modelfleet_runtime.engines.images import ImageBound
 from modelfleet_runtime.errors import (
     BadInput,
     CannotServe,
@@ -42,6 +43,7 @@ class PythonEngine:
         self._package = package
         self._model: Any = None
         self._signature = Signature()
+        self._images = ImageBound()
         self.preprocess: Callable[[Any], Tensors] | None = None
         self.postprocess: Callable[[Tensors], Any] | None = None
 
@@ -58,6 +60,7 @@ class PythonEngine:
             ) from error
         except Exception as error:
             raise _invalid(f"{model_class.__name__} cannot be loaded: {_told(error)}") from error
+        self._images.hold()
         self._signature = self._package.signature or _declared(self._model)
         if callable(getattr(self._model, "preprocess", None)):
             self.preprocess = self._preprocess
@@ -72,7 +75,7 @@ class PythonEngine:
     def run(self, batch: Tensors) -> Tensors:
         # The author may write into what is given; a view on the request's bytes refuses that.
         batch = {name: a if a.flags.writeable else a.copy() for name, a in batch.items()}
-        given = _guard(self._model.predict, batch, "predict")
+        given = self._guard(self._model.predict, batch, "predict")
         outputs = named_outputs(given, self._signature.outputs)
         # The author may write the next batch into the same memory while this one is being answered.
         return {name: array.copy() for name, array in outputs.items()}
@@ -87,7 +90,7 @@ class PythonEngine:
         self._model = None
 
     def _preprocess(self, item: Any) -> Tensors:
-        given = _guard(self._model.preprocess, item, "preprocess")
+        given = self._guard(self._model.preprocess, item, "preprocess")
         names = [spec.name for spec in self._signature.inputs] or ["input"]
         tensors = _as_dict(given, names, "preprocess")
         typed: Tensors = {}
@@ -102,7 +105,15 @@ class PythonEngine:
         return typed
 
     def _postprocess(self, outputs: Tensors) -> Any:
-        return _guard(self._model.postprocess, outputs, "postprocess")
+        return self._guard(self._model.postprocess, outputs, "postprocess")
+
+    def _guard(self, call: Callable[[Any], Any], argument: Any, step: str) -> Any:
+        try:
+            return call(argument)
+        except Refusal:
+            raise
+        except BaseException as error:
+            raise self._images.exceeded(error) or _refusal(error, step) from error
 
 
 def named_outputs(given: Any, specs: tuple[TensorSpec, ...]) -> Tensors:
@@ -151,24 +162,18 @@ def _as_dict(given: Any, names: list[str], step: str) -> dict[str, Any]:
     return {names[0]: given}
 
 
-def _guard(call: Callable[[Any], Any], argument: Any, step: str) -> Any:
-    try:
-        return call(argument)
-    except Refusal:
-        raise
-    except (ValueError, TypeError) as error:
-        log.info("the model's %s refused the input", step, exc_info=True)
-        raise BadInput(f"the model refuses the input: {_told(error)}") from error
-    except MemoryError as error:
-        raise OutOfMemory("the model has no memory for this request") from error
-    except (SystemExit, KeyboardInterrupt) as error:  # would end the loop, or the whole batch
-        log.exception("the model's %s failed", step)
-        raise EngineBroken(f"the model's {step} failed: {type(error).__name__}") from error
-    except Exception as error:
-        if "out of memory" in str(error):
-            raise OutOfMemory("the model has no memory for this request") from error
-        log.exception("the model's %s failed", step)
-        raise EngineBroken(f"the model's {step} failed: {_told(error)}") from error
+def _refusal(error: BaseException, step: str) -> Refusal:
+    """What a client hears of what the author's code raised."""
+    if isinstance(error, (ValueError, TypeError)):
+        log.info("the model's %s refused the input", step, exc_info=error)
+        return BadInput(f"the model refuses the input: {_told(error)}")
+    if isinstance(error, MemoryError) or "out of memory" in str(error):
+        return OutOfMemory("the model has no memory for this request")
+    log.error("the model's %s failed", step, exc_info=error)
+    if isinstance(error, Exception):
+        return EngineBroken(f"the model's {step} failed: {_told(error)}")
+    # SystemExit and its like would end the loop, or the whole batch.
+    return EngineBroken(f"the model's {step} failed: {type(error).__name__}")
 
 
 def _told(error: BaseException) -> str:

@@ -12,8 +12,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-HEAD_BYTES = 64 * 1024
-"""Of a request's URL and headers."""
+from modelfleet_runtime.errors import Limit
+from modelfleet_runtime.service import Service
+
 HEAD_SECONDS = 30.0
 """From the first byte of a request until its headers are complete."""
 REFUSED_BODY_SECONDS = 30.0
@@ -21,18 +22,27 @@ REFUSED_BODY_SECONDS = 30.0
 WRITE_SECONDS = 60.0
 """For a client to take what fills the socket's buffer."""
 
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    b"connection: close\r\ncontent-length: 53\r\n\r\n"
+    b'{"error":"the server has as many connections as may"}'
+)
+
 
 class BoundedConnection(HttpToolsProtocol):
     cycle: Any  # uvicorn's own, or one that stands in its place
 
     def __init__(
         self,
+        service: Service,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._service = service
+        self._most_head_bytes = service.limits.head_bytes
         self._quiet_since = 0.0
         """When the connection became idle, as of the loop's time."""
         self._keep_alive_timer: asyncio.TimerHandle | None = None
@@ -58,9 +68,16 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self._quiet_since = self.loop.time()
         self._keep_alive_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
+        service = self._service
+        service.metrics.connections.set(len(self.connections))
+        if len(self.connections) > service.limits.connections:
+            service.metrics.limited(Limit.CONNECTIONS)
+            transport.write(_TOO_MANY)
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._service.metrics.connections.set(len(self.connections))
         for timer in (
             self._keep_alive_timer, self._head_timer, self._body_timer, self._write_timer
         ):  # fmt: skip
@@ -100,7 +117,7 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         before = self.cycle
         idle = self._between_messages()
-        self._heavy = self._head_bytes + len(data) > HEAD_BYTES
+        self._heavy = self._head_bytes + len(data) > self._most_head_bytes
         super().data_received(data)
         # Line breaks before a request begin no message; they are part of its head all the same.
         nothing_else = idle and self.cycle is before
@@ -123,7 +140,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
             # Where a message ended in the same piece, how much is the head's is not known.
             self._head_bytes = size if nothing_else else 0
-        if self._head_bytes > HEAD_BYTES:
+        if self._head_bytes > self._most_head_bytes:
             self.refuse_head()
 
     def _forget_head(self) -> None:
@@ -140,6 +157,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def refuse_head(self) -> None:
+        self._service.metrics.limited(Limit.HEAD)
         self._forget_head()
         if self.answering:
             self._answer_and_close()
@@ -189,7 +207,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._forget_head()
         if self._heavy:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > HEAD_BYTES:
+            if size > self._most_head_bytes:
                 self._too_long = True
                 raise ValueError("the head is too long")  # the parser ends, by send_400_response
 

@@ -12,7 +12,6 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from modelfleet_runtime.errors import Limit
 from modelfleet_runtime.http.bounds import BoundedConnection
 from modelfleet_runtime.http.exchange import Exchange
 from modelfleet_runtime.incoming import REQUEST_ID_HEADER
@@ -23,12 +22,6 @@ LONGEST_KNOWN = 2048
 
 MOST_WAITING = 16
 """Requests that may wait on one connection for the answers before theirs; the next are not read."""
-
-_TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
-    b"connection: close\r\ncontent-length: 53\r\n\r\n"
-    b'{"error":"the server has as many connections as may"}'
-)
 
 
 class _Known(NamedTuple):
@@ -48,8 +41,7 @@ class Connection(BoundedConnection):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._service = service
+        super().__init__(service, config, server_state, app_state, _loop)
         self._targets = service.targets
         self._known: _Known | None = None
         self._begun = 0
@@ -60,15 +52,6 @@ class Connection(BoundedConnection):
         """The one whose head is in the piece that is being parsed, and whose turn it is."""
         self._unsent = False
         """That answer waits until the client takes the ones before."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        service = self._service
-        service.metrics.connections.set(len(self.connections))
-        if len(self.connections) > service.limits.connections:
-            service.metrics.limited(Limit.CONNECTIONS)
-            transport.write(_TOO_MANY)
-            transport.close()
 
     # -- requests in
 
@@ -184,10 +167,6 @@ class Connection(BoundedConnection):
         else:
             super().on_message_complete()
 
-    def refuse_head(self) -> None:
-        self._service.metrics.limited(Limit.HEAD)
-        super().refuse_head()
-
     def spoil(self) -> None:
         if isinstance(self.cycle, Exchange):
             self._running = None
@@ -203,7 +182,6 @@ class Connection(BoundedConnection):
         if isinstance(self.cycle, Exchange):
             self.cycle = None  # it was told
         super().connection_lost(exc)
-        self._service.metrics.connections.set(len(self.connections))
 
     # -- answers out
 

@@ -41,8 +41,11 @@ class Laws:
         self.answered = now > 0
         if world.taken:  # until what was taken away has come back whole
             asked = replicas.asked(_spec(world)) if world.resource else 0
-            whole = world.selected is not None and 0 < asked <= min(
-                now, world.ready(world.selected)
+            # Pods that have lost their Deployment answer still, and are about to go.
+            whole = (
+                world.selected is not None
+                and world.desired(world.selected) is not None
+                and 0 < asked <= min(now, world.ready(world.selected))
             )
             world.taken = not (self.weakened and whole)
             self.weakened = not whole

@@ -91,10 +91,18 @@ def test_every_selector_finds_the_pods_of_one_revision_of_this_deployment() -> N
         assert selector.items() <= template["metadata"]["labels"].items()
 
 
-def test_the_address_stays_on_port_80_and_moves_with_the_verdict() -> None:
+def ports(service: Json) -> list[tuple[str, int, str, str]]:
+    keys = ("name", "port", "targetPort", "appProtocol")
+    return [tuple(port[key] for key in keys) for port in service["ports"]]
+
+
+def test_the_address_stays_on_its_ports_and_moves_with_the_verdict() -> None:
     before = only(CHANGING, "Service", NAME)["spec"]
     assert before["selector"][labels.REVISION] == A.name
-    assert [(p["port"], p["targetPort"]) for p in before["ports"]] == [(80, "http")]
+    assert ports(before) == [
+        ("http", 80, "http", "http"),
+        ("grpc", 8081, "grpc", "kubernetes.io/h2c"),
+    ]
     ready = seen(spec("v2"), revisions=[A, B], pods=[*pods(A, 1), *pods(B, 1)], address=address(A))
     assert only(ready, "Service", NAME)["spec"]["selector"][labels.REVISION] == B.name
 
@@ -102,7 +110,10 @@ def test_the_address_stays_on_port_80_and_moves_with_the_verdict() -> None:
 def test_a_revision_has_a_headless_service_of_its_own() -> None:
     body = only(CHANGING, "Service", B.name)["spec"]
     assert body["clusterIP"] == "None"
-    assert [(p["port"], p["targetPort"]) for p in body["ports"]] == [(8080, "http")]
+    assert ports(body) == [
+        ("http", 8080, "http", "http"),
+        ("grpc", 8081, "grpc", "kubernetes.io/h2c"),
+    ]
 
 
 def test_a_deployment_holds_the_frozen_template_and_no_number() -> None:

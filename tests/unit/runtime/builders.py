@@ -1,5 +1,6 @@
 """Models, signatures and entries for the runtime's tests; everything small and made in place."""
 
+import itertools
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ PIXELS = Signature(
     batched=True,
 )
 """A batched model with one input of 4 numbers a row."""
+
+_numbers = itertools.count()
 
 
 def spec(name: str, dtype: DType, *shape: int) -> TensorSpec:
@@ -35,7 +38,9 @@ def entry(
     level: int = 1,
 ) -> Entry:
     count = next(iter(tensors.values())).shape[0]
-    return Entry(tensors, count, kin, arrived, deadline, lambda _: None, level)
+    return Entry(
+        tensors, count, kin, arrived, deadline, lambda _: None, level, number=next(_numbers)
+    )
 
 
 def linear_onnx(folder: Path, first: int | str = "batch", name: str = "model.onnx") -> Path:

@@ -103,8 +103,8 @@ class Runtime:
 def runtime(folder: Path, *arguments: str, **env: str) -> Iterator[Runtime]:
     """A running `modelfleet-runtime serve` on a free port of loopback; killed at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    flags = ["--port", "0", "--host", "127.0.0.1"]
-    started = Runtime(["serve", *arguments, *flags], env, folder / "termination-log")
+    flags = ["--port", "0", "--grpc-port", "0", "--host", "127.0.0.1"]
+    started = Runtime(["serve", *flags, *arguments], env, folder / "termination-log")
     try:
         yield started
     finally:

@@ -49,6 +49,7 @@ async def running(
     limits: RequestLimits | None = None,
     batching: Batching | None = None,
     transport: str = "own",
+    access_log: bool = False,
     **steps: Callable[..., object],
 ) -> AsyncIterator[Running]:
     loop = asyncio.get_running_loop()
@@ -69,8 +70,8 @@ async def running(
     served = Served("m", "3", "onnx", batcher, **steps)  # type: ignore[arg-type]
     if loaded:
         life.loaded(served)
-    service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits())
-    sock = server.listen(settings)
+    service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits(), access_log)
+    sock = server.listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
     http = server.make(App(service, _pages), settings)
     serving = loop.create_task(http.serve(sockets=[sock]))

@@ -14,6 +14,7 @@ from modelfleet_contract import Batching
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.entry import Entry
 from modelfleet_runtime.batching.pace import Pace
+from modelfleet_runtime.batching.rules import DEFERRED, PASSES
 from modelfleet_runtime.errors import (
     BadInput,
     ClientLeft,
@@ -34,12 +35,19 @@ POISON = -1.0
 MEMORY = 6
 """Rows that the engine has memory for."""
 
+
+def reachable(asked: dict[str, Any]) -> list[int]:
+    return [size for size in asked.get("preferredSizes", []) if size <= asked.get("maxSize", 32)]
+
+
 configurations = st.fixed_dictionaries(
     {},
     optional={
         "maxSize": st.integers(1, 12),
         "maxDelay": st.sampled_from(["0s", "500ms"]),
         "preferredSizes": st.lists(st.integers(1, 12), max_size=3, unique=True),
+        "queueTimeout": st.sampled_from(["200ms", "2s"]),
+        "onQueueTimeout": st.sampled_from(["Refuse", "Defer"]),
         "queueSize": st.integers(1, 20),
         "queueBytes": st.integers(50, 2000),
         "oversize": st.sampled_from(["Split", "Refuse"]),
@@ -49,13 +57,13 @@ configurations = st.fixed_dictionaries(
                 "levels": 3,
                 "default": 2,
                 "queues": [
-                    {"level": 2, "timeout": "700ms", "onTimeout": "Defer"},
-                    {"level": 3, "timeout": "300ms", "queueSize": 4},
+                    {"level": 2, "queueTimeout": "700ms", "onQueueTimeout": "Defer"},
+                    {"level": 3, "queueTimeout": "300ms", "queueSize": 4},
                 ],
             }
         ),
     },
-)
+).map(lambda asked: asked | {"preferredSizes": reachable(asked)})
 steps = st.lists(
     st.one_of(
         st.tuples(
@@ -75,8 +83,15 @@ steps = st.lists(
 )
 
 
+class AtOnce(Pace):
+    """Every batch is run on the loop."""
+
+    def on_loop(self, rows: int) -> bool:
+        return True
+
+
 class World:
-    def __init__(self, batching: Batching, slots: int, memory: int) -> None:
+    def __init__(self, batching: Batching, slots: int, memory: int, on_loop: bool = False) -> None:
         self.batching = batching
         self.loop = VirtualLoop()
         self.worker = ManualWorker()
@@ -90,7 +105,7 @@ class World:
             self.metrics,
             cast(Any, self.worker),
             cast(Any, self.loop),
-            Pace(computes=False),
+            AtOnce(True) if on_loop else Pace(computes=False),
             now=self.loop.time,
             slots=slots,
         )
@@ -177,7 +192,7 @@ def check(world: World, ended: tuple[type[Refusal], ...]) -> None:
     assert world.batcher._queue.depth == 0
     assert world.batcher._queue.size == 0
     assert world.batcher._queue.rows == 0
-    assert world.batcher._queue.kins == 0
+    assert not world.batcher._queue._kins
     assert world.batcher.open == 0
 
 
@@ -187,15 +202,23 @@ def check(world: World, ended: tuple[type[Refusal], ...]) -> None:
     batching=configurations,
     slots=st.integers(1, 3),
     memory=st.sampled_from([1000, 1000, MEMORY, 1]),
+    on_loop=st.booleans(),
 )
 def test_everybody_is_answered_once_with_their_own_rows(
-    script: list[tuple[Any, ...]], batching: dict[str, Any], slots: int, memory: int
+    script: list[tuple[Any, ...]],
+    batching: dict[str, Any],
+    slots: int,
+    memory: int,
+    on_loop: bool,
 ) -> None:
-    world = World(Batching.model_validate(batching), slots, memory)
+    world = World(Batching.model_validate(batching), slots, memory, on_loop)
     for step in script:
         world.step(step)
     world.drain()
     check(world, (ClientLeft, DeadlinePassed))
+    refusals = [type(entry.refusal) for entry, _, _ in world.asked]
+    assert world.metrics.clients_left.value == refusals.count(ClientLeft)
+    assert world.metrics.deadlines_passed.value == refusals.count(DeadlinePassed)
 
 
 @settings(max_examples=200, deadline=None)
@@ -215,22 +238,78 @@ def test_closing_in_the_middle_answers_everybody(
 
 
 @settings(max_examples=100, deadline=None)
-@given(flood=st.integers(2, 30), time=st.sampled_from([2.0, 8.0]))
-def test_a_flood_of_the_first_level_does_not_starve_the_last(flood: int, time: float) -> None:
-    """One of the last level is run once half of its time is over, however many come before it."""
-    priorities = {"levels": 3, "default": 1}
-    batching = {"maxSize": 2, "queueSize": 5000, "priorities": priorities}
-    world = World(Batching.model_validate(batching), 1, 1000)
-    world.arrive(1, 1, "good", time, 1)
+@given(
+    flood=st.integers(1, 8),
+    before=st.integers(0, 10),
+    last=st.sampled_from([3, DEFERRED]),
+    own_time=st.sampled_from([0.05, 1e6]),
+)
+def test_a_flood_of_the_first_level_does_not_starve_the_last(
+    flood: int, before: int, last: int, own_time: float
+) -> None:
+    """Whoever joins with k others waiting is run within (PASSES + 1) (k + 1) batches, after the
+    one that runs, whatever its level, and whatever comes later. And the time that a client gives
+    itself buys it nothing."""
+    asked = {
+        "maxSize": 2,
+        "queueSize": 5000,
+        "onQueueTimeout": "Defer",
+        "queueTimeout": "1ms" if last == DEFERRED else "900000s",
+        "priorities": {
+            "levels": 3,
+            "default": 1,
+            "queues": [{"level": 1, "queueTimeout": "900000s"}],
+        },
+    }
+    world = World(Batching.model_validate(asked), 1, 1000)
+    world.arrive(1, 1, "good", 1e6, 1)
     world.loop.settle()
-    world.arrive(1, 1, "good", time, 3)
-    last = world.asked[-1][0]
-    began = world.loop.now
-    while not last.settled:
-        for _ in range(flood):
-            world.arrive(1, 1, "good", 1000.0, 1)
-        world.loop.now += 0.1
+    for _ in range(before):
+        world.arrive(1, 1, "good", 1e6, 1)
+    world.arrive(1, 1, "good", 1e6, 3)
+    poor = world.asked[-1][0]
+    batches = 0
+    while not poor.settled:
+        for _ in range(flood + 1):
+            world.arrive(1, 1, "good", 1e6, 1)
+        # Others of the poor one's level, who are in more of a hurry.
+        world.arrive(1, 1, "good", own_time, 3)
+        world.loop.now += 0.01
         world.worker.run()
         world.loop.settle()
-    assert last.refusal is None
-    assert world.loop.now - began <= time / 2 + 0.3
+        batches += 1
+        assert batches <= (PASSES + 1) * (before + 1) + 1
+    assert poor.refusal is None
+    first = [entry for entry, _, _ in world.asked if entry.level == 1 and entry.outputs]
+    assert len(first) >= min(batches, PASSES)
+
+
+def test_a_lower_level_has_one_batch_of_eight_and_no_more() -> None:
+    asked = {"maxSize": 1, "queueSize": 5000, "priorities": {"levels": 2, "default": 1}}
+    world = World(Batching.model_validate(asked), 1, 1000)
+    world.arrive(1, 1, "good", 1e6, 1)
+    world.loop.settle()
+    for _ in range(100):
+        world.arrive(1, 1, "good", 1e6, 2)
+    for _ in range(100):
+        world.arrive(1, 1, "good", 1e6, 1)
+    for _ in range(81):
+        world.worker.run()
+        world.loop.settle()
+    level_of = {id(entry): entry.level for entry, _, _ in world.asked}
+    assert [level_of[one] for one in world.settled] == [1] + ([1] * PASSES + [2]) * 10
+
+
+def test_one_who_is_late_is_in_no_batch_though_no_timer_has_told() -> None:
+    world = World(Batching.model_validate({"maxSize": 4}), 1, 1000)
+    world.arrive(1, 1, "good", 10.0, 0)
+    world.loop.settle()
+    world.arrive(1, 2, "good", 1.0, 0)
+    world.arrive(1, 2, "good", 10.0, 0)
+    world.loop.now += 2.0
+    world.worker.run()
+    world.batcher._turn()  # before the loop's timers
+    assert [type(entry.refusal) for entry, _, _ in world.asked] == [
+        type(None), DeadlinePassed, type(None)
+    ]  # fmt: skip
+    assert world.metrics.rows.value == 2

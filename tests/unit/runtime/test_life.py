@@ -121,7 +121,8 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_the_end_fits_in_what_the_pod_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    beside = lifecycle.LAST_ANSWERS_S + lifecycle.CLOSING_S + lifecycle.ENGINE_S
+    ends = lifecycle.CLOSING_S + lifecycle.ENGINE_S + lifecycle.SPANS_S
+    beside = lifecycle.LAST_ANSWERS_S + ends
     assert beside <= FAREWELL_S - 2
     monkeypatch.setattr(lifecycle, "LAST_ANSWERS_S", 0.05)
     life = Life(Metrics("m"))
@@ -307,3 +308,41 @@ def test_a_failure_is_written_where_the_settings_say_even_when_another_is_wrong(
 ) -> None:
     with runtime(tmp_path, str(DIGITS), MODELFLEET_LOG_LEVEL="loud") as server:
         check_failed(server, FailureReason.DOCUMENT_INVALID, "MODELFLEET_LOG_LEVEL")
+
+
+DYING = """
+from modelfleet_runtime.errors import EngineDead
+
+class Model:
+    inputs = {"x": ("FP32", [-1, 1])}
+    outputs = {"y": ("FP32", [-1, 1])}
+
+    def predict(self, batch):
+        if (batch["x"] == 13).any():
+            raise EngineDead("the GPU is gone")
+        return {"y": batch["x"]}
+"""
+
+
+def test_a_pod_that_is_ended_for_a_dead_engine_says_so(tmp_path: Path) -> None:
+    place = python_model(tmp_path / "model", DYING)
+    with runtime(tmp_path, str(place)) as server, client(server.ready().url) as http:
+        assert http.post("/predict", json={"inputs": [1]}).status_code == 200
+        assert http.post("/predict", json={"inputs": [13]}).status_code == 500
+        assert http.get("/health/live").status_code == 503
+        server.signal()
+        assert server.end() == 1
+        assert server.failure.reason is FailureReason.CRASHED
+        assert server.failure.message == "the GPU is gone"
+
+
+def test_a_process_that_makes_no_turn_fails_liveness(tmp_path: Path) -> None:
+    with runtime(tmp_path, str(DIGITS)) as server, client(server.ready().url) as http:
+        assert http.get("/health/live").status_code == 200
+        server.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(httpx.ReadTimeout):
+                http.get("/health/live", timeout=0.5)
+        finally:
+            server.signal(signal.SIGCONT)
+        assert http.get("/health/live").status_code == 200

@@ -1,5 +1,6 @@
 """The numbers are what a scraper expects, and the page about them tells all of them."""
 
+import math
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from modelfleet_runtime.counting import Histogram
 from modelfleet_runtime.errors import Limit
+from modelfleet_runtime.gpus import Gpu
 from modelfleet_runtime.metrics import SECONDS, Metrics
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -18,7 +20,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 def full() -> Metrics:
     metrics = Metrics("m")
     metrics.model("m", "1", "onnx")
-    metrics.device("cuda:0", lambda: 5.0, 10.0)
+    metrics.devices([Gpu("0", 10.0, lambda: 5.0), Gpu("1", 10.0, lambda: math.nan)])
     return metrics
 
 
@@ -65,7 +67,8 @@ def test_values_are_what_was_counted() -> None:
         'inference_rows_total{model_name="m"} 3.0',
         'inference_limit_refusals_total{limit="queue",model_name="m"} 1.0',
         'inference_queue_requests{model_name="m"} 7.0',
-        'inference_device_memory_bytes{device="cuda:0",kind="used",model_name="m"} 5.0',
+        'inference_device_memory_bytes{device="0",kind="used",model_name="m"} 5.0',
+        'inference_device_memory_bytes{device="1",kind="used",model_name="m"} NaN',
     ):
         assert line in page.splitlines(), line
 

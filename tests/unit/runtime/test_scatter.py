@@ -108,8 +108,48 @@ def test_who_left_in_the_meantime_is_not_run_alone() -> None:
     assert [2.0] not in seen
 
 
-@pytest.mark.parametrize(("most", "out", "then"), [(32, 32, 16), (32, 7, 3), (32, 1, 1), (1, 1, 1)])
-def test_room_shrinks_below_what_failed(most: int, out: int, then: int) -> None:
+def test_a_half_that_has_left_is_not_run_again() -> None:
+    batch = parts(1, 1, 1, 1)
+    runs: list[int] = []
+
+    def run(tensors: Tensors) -> Tensors:
+        runs.append(len(tensors["x"]))
+        if len(runs) == 1:
+            for part in batch[:2]:
+                part.entry.fail(BadInput("left"))
+            raise BadInput("no")
+        return tensors
+
+    run_batch(run, batch)
+    assert runs == [4, 2]
+
+
+def test_rows_that_cannot_be_told_apart_are_not_put_together_from_halves() -> None:
+    (one,) = parts(4)
+
+    def run(tensors: Tensors) -> Tensors:
+        if len(tensors["x"]) > 2:
+            raise OutOfMemory("no")
+        return {"y": tensors["x"].sum(keepdims=True)}
+
+    (answer,) = run_batch(run, [one]).answers
+    assert isinstance(answer, OutOfMemory)
+
+
+@pytest.mark.parametrize(
+    ("most", "out", "then"),
+    [
+        (32, [32], 16),
+        (32, [32, 16], 16),
+        (32, [7], 3),
+        (2, [2], 1),
+        (32, [1], 32),
+        (32, [32, 16, 8, 4, 2, 1], 32),
+    ],
+)
+def test_room_shrinks_below_what_failed_unless_one_row_did(
+    most: int, out: list[int], then: int
+) -> None:
     room = Room(most)
     room.ran_out(out)
     assert room.rows == then
@@ -117,8 +157,8 @@ def test_room_shrinks_below_what_failed(most: int, out: int, then: int) -> None:
 
 def test_room_grows_back_after_many_batches() -> None:
     room = Room(32)
-    room.ran_out(32)
-    room.ran_out(16)
+    room.ran_out([32])
+    room.ran_out([16])
     assert room.rows == 8
     sizes = []
     for _ in range(2 * PATIENCE + 5):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelfleet_runtime.errors import BadInput
+from modelfleet_runtime.errors import BadInput, Limit
 from modelfleet_runtime.protocols import values
 from modelfleet_runtime.signature import DType
 
@@ -72,10 +72,17 @@ def test_a_datatype_that_is_not_declared_follows_the_values(value: Any, dtype: D
     assert values.to_array(value, None, "x").dtype == dtype.numpy
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b'{"a": Infinity}', b"[" * 5000, b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b'{"a": Infinity}', b"\xff"])
 def test_what_is_no_json(body: bytes) -> None:
     with pytest.raises(BadInput, match=r"empty|not valid JSON"):
         values.parse(body)
+
+
+def test_json_that_is_too_deep_is_told_apart() -> None:
+    with pytest.raises(BadInput, match="more than 1024 deep") as told:
+        values.parse(b"[" * 1025 + b"]" * 1025)
+    assert told.value.limit is Limit.JSON_DEPTH
+    assert values.parse(b"[" * 1024 + b"]" * 1024)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])

@@ -16,7 +16,7 @@ import orjson
 from modelfleet_runtime.errors import BadInput, EngineBroken
 from modelfleet_runtime.protocols import numbers, values
 from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
-from modelfleet_runtime.signature import Array, DType, Signature, Tensors, dtype_of
+from modelfleet_runtime.signature import Array, DType, Signature, Tensors, TensorSpec, dtype_of
 
 LENGTH_HEADER = b"inference-header-content-length"
 _PARSER = numbers.Parser()
@@ -126,16 +126,8 @@ def _read_rest(value: dict[str, Any], call: Call, signature: Signature) -> None:
 def _input(name: str, item: dict[str, Any], reader: "_Reader", signature: Signature) -> Array:
     where = f"input {name[:80]!r}"
     spec = signature.input(name)
-    try:
-        dtype = DType(item.get("datatype", ""))
-    except ValueError as error:
-        raise BadInput(
-            f"{where}: datatype {str(item.get('datatype'))[:40]!r} is not supported; "
-            f"use one of {', '.join(DType)}"
-        ) from error
-    if spec.dtype is not None and dtype is not spec.dtype:
-        raise BadInput(f"{where} has datatype {dtype}; expected {spec.dtype}")
-    shape = _shape_of(item.get("shape"), where)
+    dtype = datatype(item.get("datatype", ""), spec, where)
+    shape = shape_of(item.get("shape"), where)
     parameters = _parameters(item, where)
     size = parameters.get("binary_data_size")
     if size is not None:
@@ -155,6 +147,19 @@ def _input(name: str, item: dict[str, Any], reader: "_Reader", signature: Signat
     return array.reshape(shape)
 
 
+def datatype(name: Any, spec: TensorSpec, where: str) -> DType:
+    """Raises `BadInput` where it is none, or not the model's."""
+    try:
+        dtype = DType(name)
+    except ValueError as error:
+        raise BadInput(
+            f"{where}: datatype {str(name)[:40]!r} is not supported; use one of {', '.join(DType)}"
+        ) from error
+    if spec.dtype is not None and dtype is not spec.dtype:
+        raise BadInput(f"{where} has datatype {dtype}; expected {spec.dtype}")
+    return dtype
+
+
 class _Reader:
     """Takes the binary tensors off the body, in order."""
 
@@ -172,7 +177,7 @@ class _Reader:
                 f"{max(0, len(self._body) - start)} are there"
             )
         self._at = end
-        return _tensor(self._body, start, size, dtype, shape, where)
+        return tensor(self._body, start, size, dtype, shape, where)
 
     def check_end(self) -> None:
         left = len(self._body) - self._at
@@ -180,9 +185,10 @@ class _Reader:
             raise BadInput(f"{left} bytes of binary data belong to no input")
 
 
-def _tensor(
+def tensor(
     body: bytes, start: int, size: int, dtype: DType, shape: tuple[int, ...], where: str
 ) -> Array:
+    """Of its `size` bytes in the body; a view, where that is aligned. Raises `BadInput`."""
     count = math.prod(shape)
     itemsize = dtype.itemsize
     if itemsize is None:
@@ -238,10 +244,11 @@ def _raw(body: bytes, signature: Signature) -> Tensors:
     if fixed == 0 or len(body) % fixed:
         raise BadInput(f"{where}: the raw body has {len(body)} bytes, no multiple of {fixed}")
     shape = tuple(len(body) // fixed if size == -1 else size for size in spec.shape)
-    return {spec.name: _tensor(body, 0, len(body), spec.dtype, shape, where)}
+    return {spec.name: tensor(body, 0, len(body), spec.dtype, shape, where)}
 
 
-def _shape_of(value: Any, where: str) -> tuple[int, ...]:
+def shape_of(value: Any, where: str) -> tuple[int, ...]:
+    """Of a list of sizes. Raises `BadInput`."""
     if not isinstance(value, list) or len(value) > _MOST_DIMENSIONS:
         raise BadInput(f'{where}: "shape" is not a list of at most {_MOST_DIMENSIONS} sizes')
     for size in value:
@@ -287,7 +294,7 @@ def encode(call: Call, outputs: Tensors, name: str, version: str) -> Answer:
             raise EngineBroken(f"output {output!r} is of the type {array.dtype}")
         entry: dict[str, Any] = {"name": output, "datatype": dtype.value, "shape": array.shape}
         if call.binary if binary is None else binary:
-            raw = _bytes_of(array, dtype)
+            raw = bytes_of(array, dtype)
             entry["parameters"] = {"binary_data_size": len(raw)}
             tail.append(raw)
             size += len(raw)
@@ -310,7 +317,8 @@ def encode(call: Call, outputs: Tensors, name: str, version: str) -> Answer:
     return Answer(200, headers, text, [memoryview(raw) for raw in tail])
 
 
-def _bytes_of(array: Array, dtype: DType) -> bytes | memoryview:
+def bytes_of(array: Array, dtype: DType) -> bytes | memoryview:
+    """As binary data; a large array is not copied."""
     if dtype is not DType.BYTES:
         if array.nbytes < _SENT_IN_PLACE:
             return array.tobytes()

@@ -1,0 +1,1 @@
+"""The calls that the gRPC port answers, whichever transport carries them."""

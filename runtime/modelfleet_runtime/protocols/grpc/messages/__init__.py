@@ -1,0 +1,1 @@
+"""Protocol buffer messages, generated from the .proto files beside them (`make generate`)."""

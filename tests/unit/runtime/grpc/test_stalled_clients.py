@@ -1,0 +1,142 @@
+"""Clients that stop halfway, or do not read: what they hold is taken back."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from modelfleet_runtime.grpc_server import GrpcServer
+from modelfleet_runtime.http2 import connection, frames
+from modelfleet_runtime.http2.connection import Connection
+from modelfleet_runtime.http2.frames import Code, frame
+from modelfleet_runtime.incoming import Bodies
+from modelfleet_runtime.limits import RequestLimits
+from tests.unit.runtime.builders import doubling
+from tests.unit.runtime.grpc.serving import PATIENCE, Running, request, running
+from tests.unit.runtime.grpc.test_http2 import INFER, STREAM, Client, connected, prefixed
+
+MESSAGE = prefixed(request().SerializeToString())
+DEADLINE_EXCEEDED = "4"
+
+
+def begin(client: Client, number: int, path: bytes, data: bytes) -> None:
+    client.send(
+        frame(frames.HEADERS, frames.END_HEADERS, number, client.head(path)),
+        frame(frames.DATA, 0, number, data),
+    )
+
+
+async def test_a_stream_that_stops_within_a_message_ends_after_a_requests_time() -> None:
+    async with running(doubling()) as up, connected(up) as client:
+        up.service.timeout = 0.05
+        begin(client, 1, STREAM, MESSAGE + MESSAGE[:-1])
+        assert await client.status(1) == DEADLINE_EXCEEDED
+        assert up.service.bodies.held == 0
+
+
+async def test_a_stream_that_is_silent_between_messages_goes_on() -> None:
+    async with running(doubling()) as up, connected(up) as client:
+        up.service.timeout = 0.05
+        begin(client, 1, STREAM, MESSAGE)
+        await client.wait_for(frames.DATA, 1)
+        begin(client, 3, INFER, MESSAGE[:-1])
+        assert await client.status(3) == DEADLINE_EXCEEDED
+        client.send(frame(frames.DATA, frames.END_STREAM, 1, MESSAGE))
+        assert await client.status(1) == "0"
+
+
+async def test_a_message_that_comes_in_pieces_and_in_time_is_answered() -> None:
+    async with running(doubling()) as up, connected(up) as client:
+        begin(client, 1, STREAM, MESSAGE[:20])
+        client.send(frame(frames.DATA, 0, 1, MESSAGE[20:]))
+        await client.wait_for(frames.DATA, 1)
+        client.send(frame(frames.DATA, frames.END_STREAM, 1))
+        assert await client.status(1) == "0"
+
+
+async def test_an_answer_that_the_client_makes_no_room_for_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "PREFACE_S", 0.2)
+    monkeypatch.setattr(connection, "KEEP_ALIVE_S", 0.2)
+    async with running(doubling()) as up, connected(up, greet=False) as client:
+        client.greet(INITIAL_WINDOW_SIZE=0)
+        client.call(1)
+        assert await client.reset(1) is Code.CANCEL
+        client.send(frame(frames.PING, frames.ACK, 0, b"modelflt"))
+        await client.ping()  # the connection goes on
+
+
+async def test_one_connection_too_many_hears_so_and_the_others_go_on() -> None:
+    limits = RequestLimits(connections=1)
+    async with running(doubling(), limits=limits) as up, connected(up) as first:
+        await first.ping()
+        async with connected(up) as second:
+            assert await second.goaway() is Code.ENHANCE_YOUR_CALM
+        first.call(1)
+        assert await first.status(1) == "0"
+        assert refused_connections(up) == 1
+
+
+def refused_connections(up: Running) -> float:
+    page = up.metrics.exposition()[1].decode()
+    (line,) = [line for line in page.splitlines() if 'limit="connections"' in line]
+    return float(line.rpartition(" ")[2])
+
+
+class Unread:
+    """A transport whose client reads nothing."""
+
+    def __init__(self) -> None:
+        self.aborted = asyncio.Event()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.size
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """It would close when all is sent."""
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+def unread() -> tuple[Connection, Unread]:
+    transport = Unread()
+    made = Connection(
+        cast("Any", GrpcServer),  # no call is made
+        Bodies(RequestLimits()),
+        set(),
+        asyncio.get_running_loop(),
+    )
+    made.connection_made(cast("Any", transport))
+    made.data_received(frames.PREFACE + frames.settings({}))
+    return made, transport
+
+
+async def test_who_asks_on_without_reading_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_MOST_UNREAD", 1000)
+    asking, transport = unread()
+    asking.pause_writing()
+    for _ in range(100):
+        asking.data_received(frame(frames.PING, 0, 0, b"12345678"))
+    assert transport.aborted.is_set()
+    assert transport.size < 2000
+    asking.connection_lost(None)
+
+
+async def test_who_does_not_take_the_last_bytes_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CLOSING_S", 0.01)
+    wrong, transport = unread()
+    wrong.data_received(frame(frames.PING, 0, 1, b"12345678"))  # of a stream: that is an error
+    async with asyncio.timeout(PATIENCE):
+        await transport.aborted.wait()
+    wrong.connection_lost(None)
