@@ -28,8 +28,6 @@ class Peer:
     """By protocol; the first is what its users would send for speed."""
     settings: str = ""
     """Its batching, in its own words."""
-    stops: bool = True
-    """Whether it can be halted (SIGSTOP) while others are measured."""
     environment: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     """The package that is built anew each time, from this repository."""
