@@ -19,6 +19,8 @@ HEAD_SECONDS = 30.0
 """From the first byte of a request until its headers are complete."""
 REFUSED_BODY_SECONDS = 30.0
 """From an answer that did not wait for the body until the body's end."""
+LARGEST_PIECE = 256 * 1024
+"""Bytes that the event loop reads at once."""
 WRITE_SECONDS = 60.0
 """For a client to take what fills the socket's buffer."""
 
@@ -54,6 +56,10 @@ class BoundedConnection(HttpToolsProtocol):
         self._heavy = False
         """The head that is being parsed may be too long."""
         self._too_long = False
+        self._unreadable: str | None = None
+        """Why the last request in the pipeline cannot be read: said when its turn comes."""
+        self._trailer_bytes: int | None = None
+        """Since the last chunk of a body began; None while it has not."""
         self._body_timer: asyncio.TimerHandle | None = None
         """Set while a body comes whose request was answered already."""
         self._write_timer: asyncio.TimerHandle | None = None
@@ -106,6 +112,10 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._quiet_since = self.loop.time()
+        if self._unreadable is not None and len(self.pipeline) == 1:
+            self.pipeline.clear()
+            super().send_400_response(self._unreadable)
+            return
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
@@ -115,14 +125,38 @@ class BoundedConnection(HttpToolsProtocol):
     # -- a request's head, and a body that nobody waits for
 
     def data_received(self, data: bytes) -> None:
+        if self._unreadable is not None:
+            return
         before = self.cycle
         idle = self._between_messages()
         self._heavy = self._head_bytes + len(data) > self._most_head_bytes
         super().data_received(data)
+        if self._trailer_bytes is not None and not self.transport.is_closing():
+            self._bound_trailers(len(data))
         # Line breaks before a request begin no message; they are part of its head all the same.
         nothing_else = idle and self.cycle is before
         if (self._in_head or nothing_else or self._head_timer) and not self.transport.is_closing():
             self._wait_for_head(len(data), nothing_else)
+
+    def on_chunk_header(self) -> None:
+        self._trailer_bytes = 0
+
+    def on_chunk_complete(self) -> None:
+        self._trailer_bytes = None
+
+    def on_body(self, body: bytes) -> None:
+        self._trailer_bytes = None  # that chunk was not the last
+        super().on_body(body)
+
+    def _bound_trailers(self, size: int) -> None:
+        """The parser keeps a trailer until it is complete, as it does a header."""
+        assert self._trailer_bytes is not None
+        self._trailer_bytes += size
+        # The first piece may have been body but for its end.
+        if self._trailer_bytes > self._most_head_bytes + LARGEST_PIECE:
+            self._trailer_bytes = None
+            self._service.metrics.limited(Limit.HEAD)
+            self.send_400_response("The trailers of the request are too long.")
 
     def _between_messages(self) -> bool:
         """All that was begun is answered, and nothing of another request is there."""
@@ -183,19 +217,24 @@ class BoundedConnection(HttpToolsProtocol):
         elif not self.cycle.more_body:
             self._answer_and_close()
         elif self.pipeline:
-            self.transport.close()
+            self.spoil()
+            self._unreadable = msg
         else:
             self.spoil()
             super().send_400_response(msg)
 
     def spoil(self) -> None:
-        """The body of the request that is being answered cannot be read."""
+        """The body of the last request cannot be read."""
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer, which must not pass for a header
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self.head_is_complete()

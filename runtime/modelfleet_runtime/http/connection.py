@@ -52,6 +52,8 @@ class Connection(BoundedConnection):
         """The one whose head is in the piece that is being parsed, and whose turn it is."""
         self._unsent = False
         """That answer waits until the client takes the ones before."""
+        self._starting = False
+        """Further up the stack a loop starts what waits."""
 
     # -- requests in
 
@@ -146,15 +148,28 @@ class Connection(BoundedConnection):
                 self.flow.pause_reading()
 
     def _start_asgi_task(self, cycle: Any, app: ASGI3Application) -> None:
-        if isinstance(cycle, Exchange):
-            self._running = cycle
-            cycle.start()
-        else:
+        if not isinstance(cycle, Exchange):
             super()._start_asgi_task(cycle, app)
+            return
+        self._running = following = cycle
+        if self._starting:
+            return
+        # A refused request is answered at once, which starts the next: a client that sends a
+        # thousand of them in one piece must not make the stack as deep.
+        self._starting = True
+        try:
+            while True:
+                following.start()
+                if self._running is None or self._running is following:
+                    break
+                following = self._running
+        finally:
+            self._starting = False
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
         if isinstance(cycle, Exchange):
+            self._trailer_bytes = None
             cycle.add(body)
         else:
             super().on_body(body)
@@ -169,7 +184,8 @@ class Connection(BoundedConnection):
 
     def spoil(self) -> None:
         if isinstance(self.cycle, Exchange):
-            self._running = None
+            if self._running is self.cycle:
+                self._running = None
             self.cycle.spoil()
         else:
             super().spoil()

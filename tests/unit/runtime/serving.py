@@ -33,6 +33,8 @@ class Running:
     metrics: Metrics
     port: int
     served: Served
+    stop: Callable[[], None]
+    """As a drain does: no new connections, and what has come is answered."""
 
 
 def _pages(app: App) -> AsgiApp:
@@ -50,10 +52,11 @@ async def running(
     batching: Batching | None = None,
     transport: str = "own",
     access_log: bool = False,
+    keep_alive_seconds: int = 75,
     **steps: Callable[..., object],
 ) -> AsyncIterator[Running]:
     loop = asyncio.get_running_loop()
-    settings = Settings(host="127.0.0.1", port=0, http=transport)
+    settings = Settings(http=transport, keep_alive_seconds=keep_alive_seconds)
     metrics = Metrics("m")
     life = Life(metrics)
     worker = Worker(loop)
@@ -76,11 +79,15 @@ async def running(
     http = server.make(App(service, _pages), settings)
     serving = loop.create_task(http.serve(sockets=[sock]))
     await http.listening.wait()
+
+    def stop() -> None:
+        http.should_exit = True
+
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            yield Running(client, life, metrics, port, served)
+            yield Running(client, life, metrics, port, served, stop)
     finally:
-        http.should_exit = True
+        stop()
         await serving
         batcher.close()
         worker.close()

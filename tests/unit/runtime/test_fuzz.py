@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runtime.bad_requests.bodies import INFER, LENGTH, PREDICT, ROW, inputs
+from tests.unit.runtime.mutations import broken, changed
 from tests.unit.runtime.processes import DIGITS, Runtime, client, metric, runtime
 
 
@@ -39,73 +40,6 @@ def told(http: httpx.Client) -> dict[str, set[int]]:
     }
 
 
-junk = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-(2**70), 2**70),
-        st.floats(allow_nan=False),
-        st.text(max_size=8),
-        st.just(ROW),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path]
-    items: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        items = list(value.items())
-    elif isinstance(value, list) and len(value) < 10:
-        items = list(enumerate(value))
-    for key, inner in items:
-        found += places(inner, (*path, key))
-    return found
-
-
-@st.composite
-def changed(draw: st.DrawFn, good: dict[str, Any]) -> bytes:
-    """The JSON of `good` with one or two things changed in it."""
-    value = json.loads(json.dumps(good))
-    for _ in range(draw(st.integers(1, 2))):
-        place = draw(st.sampled_from(places(value)))
-        if not place:
-            continue
-        holder = value
-        for key in place[:-1]:
-            holder = holder[key]
-        match draw(st.sampled_from(["drop", "junk", "rename"])):
-            case "drop":
-                del holder[place[-1]]
-            case "junk":
-                holder[place[-1]] = draw(junk)
-            case "rename" if isinstance(holder, dict):
-                holder[draw(st.text(max_size=6))] = holder.pop(place[-1])
-    return json.dumps(value).encode()
-
-
-@st.composite
-def broken(draw: st.DrawFn, good: bytes) -> bytes:
-    """Bytes turned, put in, left out or cut off."""
-    made = bytearray(good)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(0, len(made) - 1)))
-        match draw(st.sampled_from(["turn", "put", "leave", "cut"])):
-            case "turn" if made:
-                made[at] = draw(st.integers(0, 255))
-            case "put":
-                made[at:at] = draw(st.binary(max_size=4))
-            case "leave":
-                del made[at : at + draw(st.integers(1, 8))]
-            case "cut":
-                del made[at:]
-    return bytes(made)
-
-
 TENSOR = {"name": "pixels", "datatype": "FP32", "shape": [1, 64]}
 PROTOCOL: dict[str, Any] = {
     "id": "a",
@@ -127,19 +61,19 @@ def check(http: httpx.Client, told: dict[str, set[int]], path: str, **request: A
     assert good.status_code == 200
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(body=st.one_of(changed({"inputs": ROW}), broken(inputs(ROW)), st.binary(max_size=40)))
 def test_simple(http: httpx.Client, told: dict[str, set[int]], body: bytes) -> None:
     check(http, told, PREDICT, content=body)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, derandomize=True)
 @given(body=st.one_of(changed(PROTOCOL), broken(json.dumps(PROTOCOL).encode())))
 def test_protocol(http: httpx.Client, told: dict[str, set[int]], body: bytes) -> None:
     check(http, told, INFER, content=body)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, derandomize=True)
 @given(body=broken(BINARY), length=st.sampled_from([len(SIZED)] * 3 + [0, 1, len(BINARY), 10**6]))
 def test_binary(http: httpx.Client, told: dict[str, set[int]], body: bytes, length: int) -> None:
     check(http, told, INFER, content=body, headers={LENGTH: str(length)})
