@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"note: {note}")
     results.write()
     if not options.no_picture:
-        whole = len(ready) == len(PEERS) and options.models == list(NAMES)
+        whole = len(ready) == len(PEERS) and options.models == list(NAMES) and options.rounds >= 5
         file = picture.FILE if whole else picture.PARTIAL
         picture.draw(results, file)
         print(f"\ndrawn: {os.path.relpath(file)}")

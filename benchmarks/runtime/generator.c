@@ -75,7 +75,7 @@ static Connection *all, **idle;
 static int idle_count, alive;
 static double begins, ends;
 static Times good, refused;
-static uint64_t inside, right_answers, wrong, failed, late, unsent, resets;
+static uint64_t refused_soon, inside, right_answers, wrong, failed, late, unsent, resets;
 static int last_status;
 
 static void die(const char *format, ...) {
@@ -281,6 +281,7 @@ static void finish(Connection *c, int status, uint8_t *body, size_t size, int cl
             }
         } else if (rate > 0 && (status == 503 || status == 504)) {
             note(&refused, t - c->sent);
+            refused_soon += t - c->sent < 0.010;
         } else {
             failed++;
         }
@@ -565,8 +566,8 @@ int main(int argc, char **argv) {
     qsort(refused.values, refused.count, sizeof(float), compare);
     printf("\"seconds\": %.3f, \"good\": %lu, \"inside\": %lu, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"wrong\": %lu, "
            "\"failed\": %lu, \"late\": %lu, \"unsent\": %lu, \"refused\": %zu, "
-           "\"refused_p99_ms\": %.4f, \"resets\": %lu, \"last_status\": %d}\n",
+           "\"refused_soon\": %lu, \"refused_p99_ms\": %.4f, \"resets\": %lu, \"last_status\": %d}\n",
            seconds, right_answers, inside, quantile(&good, 0.5), quantile(&good, 0.99), wrong, failed, late,
-           unsent, refused.count, quantile(&refused, 0.99), resets, last_status);
+           unsent, refused.count, refused_soon, quantile(&refused, 0.99), resets, last_status);
     return 0;
 }

@@ -43,6 +43,8 @@ class OpenLoad:
     """Of those, from when each was due."""
     late: int
     refused: int
+    refused_soon: int
+    """Of the refused, within 10 ms."""
     refused_p99_ms: float
     errors: int
     unsent: int
@@ -119,6 +121,7 @@ def run_open(
         p99_ms=told["p99_ms"],
         late=int(told["late"]),
         refused=int(told["refused"]),
+        refused_soon=int(told["refused_soon"]),
         refused_p99_ms=told["refused_p99_ms"],
         errors=int(told["wrong"] + told["failed"]),
         unsent=int(told["unsent"]),
