@@ -71,7 +71,7 @@ prepare: .venv/.synced ## Build and cache all that a cluster needs, without star
 bench-overhead: .venv/.synced ## What the runtime costs on top of its HTTP server (a minute; needs wrk)
 	@$(RUN) benchmarks/overhead.py
 
-bench-runtime: .venv/.synced ## The runtime against its peers (30 to 40 minutes; PEERS=, MODELS=; needs gcc, Java)
+bench-runtime: .venv/.synced ## The runtime against its peers (35 minutes; PEERS=, MODELS=, DEVICE=; needs cc, Java)
 	@$(RUN) -m benchmarks.runtime
 
 cluster-up: .venv/.synced ## A real Kubernetes to develop on, named dev (NAME=... for another)

@@ -43,6 +43,8 @@ class OpenLoad:
     """Of those, from when each was due."""
     late: int
     refused: int
+    refused_soon: int
+    """Of the refused, within 10 ms."""
     refused_p99_ms: float
     errors: int
     unsent: int
@@ -102,17 +104,24 @@ def run(file: Path, port: int, connections: int, seconds: float, warm: float = 0
 
 
 def run_open(
-    file: Path, port: int, connections: int, seconds: float, rate: float, deadline_ms: float
+    file: Path,
+    port: int,
+    connections: int,
+    seconds: float,
+    rate: float,
+    deadline_ms: float,
+    warm: float = 2.0,
 ) -> OpenLoad:
     """An open loop: `rate` requests a second at random moments. Raises `NoLoad`."""
     told = _run(
-        file, port, connections, seconds, "-w", "2", "-r", str(rate), "-d", str(deadline_ms)
+        file, port, connections, seconds, "-w", str(warm), "-r", str(rate), "-d", str(deadline_ms)
     )
     return OpenLoad(
         goodput=told["good"] / told["seconds"],
         p99_ms=told["p99_ms"],
         late=int(told["late"]),
         refused=int(told["refused"]),
+        refused_soon=int(told["refused_soon"]),
         refused_p99_ms=told["refused_p99_ms"],
         errors=int(told["wrong"] + told["failed"]),
         unsent=int(told["unsent"]),

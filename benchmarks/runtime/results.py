@@ -61,9 +61,13 @@ class Results:
         return made
 
     def ratios(self, ours: Key, other: Key, figure: str = "rps") -> list[float]:
-        """Ours over the other's, round by round."""
+        """Ours over the other's, round by round, but for rounds in which the other did not answer.
+        Where we did not, our requests/s are none and our latency is without end."""
         pairs = zip(self.loads.get(ours, []), self.loads.get(other, []), strict=False)
-        return [getattr(a, figure) / getattr(b, figure) for a, b in pairs if getattr(b, figure)]
+        missing = 0.0 if figure == "rps" else float("inf")
+        return [
+            getattr(a, figure) / getattr(b, figure) if a.rps else missing for a, b in pairs if b.rps
+        ]
 
     def best(self, server: str, model: str, connections: int) -> Key | None:
         """The protocol by which it has the most requests/s; None where it was not measured."""

@@ -208,9 +208,12 @@ class Signature:
 
 def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether a shape is one that the pattern allows; -1 in the pattern is free."""
-    return len(shape) == len(wanted) and all(
-        want in (-1, have) for have, want in zip(shape, wanted, strict=True)
-    )
+    if len(shape) != len(wanted):
+        return False
+    for have, want in zip(shape, wanted, strict=True):  # noqa: SIM110 (a generator costs thrice)
+        if want != -1 and want != have:
+            return False
+    return True
 
 
 def _wrong_dtype(spec: TensorSpec, array: Array) -> str:

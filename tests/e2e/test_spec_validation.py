@@ -490,6 +490,7 @@ def test_defaults_are_written_into_the_object(kubectl: Program) -> None:
                 "queueBytes": "256Mi",
                 "oversize": "Split",
             },
+            "engine": {"device": "auto", "compile": False, "workers": 1},
             "timeout": "30s",
         },
         "rollout": {"progressDeadline": "15m", "historyLimit": 5},

@@ -28,8 +28,6 @@ class Peer:
     """By protocol; the first is what its users would send for speed."""
     settings: str = ""
     """Its batching, in its own words."""
-    stops: bool = True
-    """Whether it can be halted (SIGSTOP) while others are measured."""
     environment: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     """The package that is built anew each time, from this repository."""
@@ -39,19 +37,25 @@ class Peer:
         return cache() / "env" / self.name / "bin" / "python"
 
     def install(self) -> None:
-        """Raises `subprocess.CalledProcessError`."""
+        """Raises `subprocess.CalledProcessError`.
+
+        Files are copied, so that no server's pages are another's too and its memory looks smaller
+        than it is. Linked is only torch, which takes gigabytes: one server of a run has it.
+        """
         folder = self.python.parent.parent
         done = folder / ".requires"
-        wanted = "\n".join(self.requires)
+        torch = any("torch==" in one or "-torch]" in one for one in self.requires)
+        link = "--link-mode=" + ("hardlink" if torch else "copy")
+        wanted = "\n".join((link, *self.requires))
         uv = shutil.which("uv") or str(cache().parent / "uv" / "bin" / "uv")
         if not done.exists() or done.read_text() != wanted:
             print(f"  installing {self.name}", flush=True)
             _run(uv, "venv", "-q", "--clear", "--python", "3.11", str(folder))
-            _run(uv, "pip", "install", "-q", "-p", str(self.python), *self.requires)
+            _run(uv, "pip", "install", "-q", link, "-p", str(self.python), *self.requires)
             done.write_text(wanted)
         elif self.source:
             anew = ["--refresh-package", self.source, "--reinstall-package", self.source]
-            _run(uv, "pip", "install", "-q", "-p", str(self.python), *anew, *self.requires)
+            _run(uv, "pip", "install", "-q", link, "-p", str(self.python), *anew, *self.requires)
 
     def env(self, bench: Bench, folder: Path) -> dict[str, str]:
         return {

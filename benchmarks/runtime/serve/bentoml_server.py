@@ -14,6 +14,6 @@ class Bench:
     def __init__(self):
         self.model = Model()
 
-    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=10000)
+    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=60000)
     def predict(self, items: list[dict]) -> list[list[float]]:
         return [row.ravel().tolist() for row in self.model.run([from_json(i) for i in items])]

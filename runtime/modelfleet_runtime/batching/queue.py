@@ -101,9 +101,10 @@ class Queue:
         line = kin.levels.get(entry.level) if kin is not None else None
         if kin is None or line is None or entry not in line:
             return False
-        del line[entry]
-        self._took(entry, entry.rows)
-        self._left(kin, line, entry)
+        self.rows -= entry.rows
+        if self._ranked:
+            self._rows_of_level[entry.level] -= entry.rows
+        self._left(kin, entry)
         return True
 
     def move(self, entry: Entry, level: int) -> None:
@@ -130,18 +131,19 @@ class Queue:
             self._passed = 0 if _first(kin).number == first else self._passed + 1
         parts = []
         left = verdict.rows
-        several = len(kin.levels) > 1
-        for entry in list(kin) if several else _heads(next(iter(kin.levels.values()))):
+        for entry in kin:
             part = entry.cut(min(entry.rows, left))
             parts.append(part)
-            self._took(entry, part.rows)
-            if not entry.rows:
-                line = kin.levels[entry.level]
-                del line[entry]
-                self._left(kin, line, entry)
             left -= part.rows
             if not left:
                 break
+        self.rows -= verdict.rows
+        if self._ranked:
+            for part in parts:
+                self._rows_of_level[part.entry.level] -= part.rows
+        for part in parts:
+            if not part.entry.rows:
+                self._left(kin, part.entry)
         return parts
 
     def _join(self, entry: Entry) -> None:
@@ -160,18 +162,16 @@ class Queue:
             self._of_level[level] = self._of_level.get(level, 0) + 1
             self._rows_of_level[level] = self._rows_of_level.get(level, 0) + entry.rows
 
-    def _took(self, entry: Entry, rows: int) -> None:
-        self.rows -= rows
-        if self._ranked:
-            self._rows_of_level[entry.level] -= rows
-
-    def _left(self, kin: _Kin, line: _Line, entry: Entry) -> None:
+    def _left(self, kin: _Kin, entry: Entry) -> None:
+        level = entry.level
+        line = kin.levels[level]
+        del line[entry]
         self.depth -= 1
         self.size -= entry.size
         if self._ranked:
-            self._of_level[entry.level] -= 1
+            self._of_level[level] -= 1
         if not line:
-            del kin.levels[entry.level]
+            del kin.levels[level]
             if not kin.levels:
                 # Kins are as many as clients' shapes: an empty one must not stay.
                 del self._kins[entry.kin]
@@ -179,12 +179,6 @@ class Queue:
 
 def _first(line: Iterable[Entry]) -> Entry:
     return next(iter(line))
-
-
-def _heads(line: _Line) -> Iterator[Entry]:
-    """Its first one, again and again, while it is taken from."""
-    while line:
-        yield _first(line)
 
 
 _NOTHING = WaitUntil(NEVER)

@@ -20,7 +20,7 @@ Everything here is a function of its arguments.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 NEVER = float("inf")
 DEFERRED = 1 << 16
@@ -63,8 +63,7 @@ class Limits:
     """One request a batch, all of its rows: for models whose rows cannot be told apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(NamedTuple):
     """Of the kin at `group`, the first `rows` rows in line."""
 
     group: int
@@ -78,8 +77,7 @@ class WaitUntil:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(NamedTuple):
     """The batches that could be made of a line, from its first request on."""
 
     rows: int
@@ -114,14 +112,15 @@ def gather(
     best_place: Place = (0, 0.0)
     for index, group in enumerate(groups):
         head = next(iter(group))
-        if best is not None and place(head, by_age) >= best_place:
+        here = place(head, by_age)
+        if best is not None and here >= best_place:
             continue
         due = go_at(head, limits)
         rows = ready(fill(group, limits), limits, due <= now)
         if rows:
-            best, best_place = Take(index, rows), place(head, by_age)
-        else:
-            earliest = min(earliest, due)
+            best, best_place = Take(index, rows), here
+        elif due < earliest:
+            earliest = due
     return best or WaitUntil(earliest)
 
 
@@ -135,16 +134,18 @@ def ready(filled: Fill, limits: Limits, due: bool) -> int:
 
 def fill(group: Iterable[Waiting], limits: Limits) -> Fill:
     rows = preferred = 0
+    most = limits.max_rows
+    liked = limits.preferred
     for waiting in group:
         if limits.alone:
             return Fill(waiting.rows, full=True)
         more = rows + waiting.rows
-        if more > limits.max_rows:
-            return Fill(rows or limits.max_rows, preferred, full=True)
+        if more > most:
+            return Fill(rows or most, preferred, full=True)
         rows = more
-        if rows in limits.preferred:
+        if liked and rows in liked:
             preferred = rows
-        if rows == limits.max_rows:
+        if rows == most:
             return Fill(rows, rows, full=True)
     return Fill(rows, preferred)
 

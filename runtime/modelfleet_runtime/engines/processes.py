@@ -7,9 +7,8 @@ A process that dies fails the batch that it had, and nothing else. It is started
 first time, then after waits that double from 0.1 s to 30 s, until it has answered a batch. One that
 fails to start `GIVE_UP` times in a row is given up, and when all are, the engine is dead.
 
-What is in memory once, however many processes there are: pages of files that are mapped and not
-written to (shared libraries, the external data of an ONNX model). Weights that a framework copies
-into its own memory are there once for each process.
+Only the shared libraries are in memory once, however many processes there are. Weights are there
+for each: every framework copies them into its own memory, onnxruntime also those beside the file.
 """
 
 import logging
