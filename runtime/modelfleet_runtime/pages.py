@@ -17,6 +17,10 @@ from modelfleet_runtime.errors import MethodNotAllowed, Refusal
 from modelfleet_runtime.version import own_version
 
 TITLE = "modelfleet runtime"
+_NO_MODEL: dict[int | str, dict[str, Any]] = {
+    404: {"description": "This server has another model, or another version of it."},
+    503: {"description": "The model is not loaded, or the server is about to stop."},
+}
 
 
 def make(app: App) -> AsgiApp:
@@ -67,15 +71,14 @@ def make(app: App) -> AsgiApp:
         return {"model_stats": [figures.as_json(service.name, service.version)]}
 
     for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        pages.get(base, tags=["open inference protocol"], summary="Inputs and outputs")(
-            model_metadata
-        )
-        pages.get(f"{base}/stats", tags=["open inference protocol"], summary="Counts and times")(
-            model_statistics
-        )
-        pages.get(
-            f"{base}/ready", tags=["open inference protocol"], summary="200 when ready, else 503"
-        )(model_ready)
+        for path, summary, page in (
+            (base, "Inputs and outputs", model_metadata),
+            (f"{base}/stats", "Counts and times", model_statistics),
+            (f"{base}/ready", "200 when ready, else 503", model_ready),
+        ):
+            pages.get(path, tags=["open inference protocol"], summary=summary, responses=_NO_MODEL)(
+                page
+            )
 
     @pages.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> JSONResponse:

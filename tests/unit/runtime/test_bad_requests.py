@@ -147,9 +147,22 @@ def exchange(server: Runtime, sent: bytes) -> bytes:
             sock.sendall(sent)
             while not _whole(received) and (piece := sock.recv(65536)):
                 received += piece
+            if b"\r\nconnection: close\r\n" in received:
+                assert not sock.recv(1), "it said that it closes"
+            elif not re.match(rb"HTTP/1.1 4(08|13) ", received):  # else its body may still come
+                check_kept(sock, received)
         except ConnectionError:
             pass  # it was closed while we were still sending; what was answered is here
     return received
+
+
+def check_kept(sock: socket.socket, received: bytes) -> None:
+    """The same connection goes on with a good request."""
+    body = inputs(ROW)
+    sock.sendall(
+        b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    )
+    assert sock.recv(65536).startswith(b"HTTP/1.1 200 "), received
 
 
 def _whole(received: bytes) -> bool:
