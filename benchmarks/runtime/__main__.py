@@ -34,6 +34,8 @@ LONGER = {"encoder": 2.0}
 """Times --seconds, for one measurement: few requests go through the encoder in one second."""
 STARTS = {"linear": 3}
 """How often each server is started for a model; else once."""
+TRIES = 2
+"""To start a server: Ray gives up by itself after 30 s, which a busy machine may need."""
 BARE = frozenset({"cnn", "encoder"})
 """Models of which the bare loop is measured too, once a round."""
 ONLY_FIRST = frozenset({"cnn", "encoder", "python"})
@@ -65,8 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table.tables(results))
     verdicts = bars.judge(results)
     if not options.no_extra and MODELFLEET in ready:
-        progress.say(f"overload, for {options.extra_seconds} s, then starts")
-        verdicts += overload.judge(MODELFLEET, options.extra_seconds, _free_ports())
+        if overload.MODEL in options.models:
+            progress.say(f"overload, for {options.extra_seconds} s, then starts")
+            verdicts += overload.judge(MODELFLEET, options.extra_seconds, _free_ports())
         verdicts += starts.judge(MODELFLEET, WITH_TORCH, _free_ports())
     print("\n" + table.bars(verdicts))
     for note in results.notes:
@@ -114,11 +117,13 @@ def _model(
     with contextlib.ExitStack() as stack:
         turns: list[_Turn] = []
         for peer in peers:
-            try:
-                turns += _started(peer, bench, stack, results, progress)
-            except Failed as error:
-                results.notes.append(f"{peer.name}, {bench.name}: {error}")
-                progress.say(f"{bench.name}: {peer.name} is left out: {str(error)[:300]}")
+            for _ in range(TRIES):
+                try:
+                    turns += _started(peer, bench, stack, results, progress)
+                    break
+                except Failed as error:
+                    results.notes.append(f"{peer.name}, {bench.name}: {error}")
+                    progress.say(f"{bench.name}: {peer.name} failed: {str(error)[-300:]}")
         for number in range(options.rounds):
             if bench.name in BARE:
                 seconds = options.seconds * LONGER.get(bench.name, 1)
@@ -223,7 +228,9 @@ class _Progress:
             self._left += rounds * protocols * self._expected(options, model)
             self._left += 8 * len(peers) * STARTS.get(model, 1)
         self._options = options
-        self._extra = 0 if options.no_extra else options.extra_seconds + 90
+        self._extra = 0 if options.no_extra else 30
+        if overload.MODEL in options.models and not options.no_extra:
+            self._extra += options.extra_seconds + 40
 
     @staticmethod
     def _expected(options: argparse.Namespace, model: str) -> float:
