@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,13 +78,7 @@ class Running:
         self._signal(signal.SIGCONT)
 
     def pss_mb(self) -> float:
-        """Memory of all its processes; pages that several share are shared out among them."""
-        total = 0
-        for pid in self._processes():
-            with contextlib.suppress(OSError, StopIteration):
-                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
-        return total / 1024
+        return pss_mb(self._processes())
 
     def end(self) -> None:
         self.go_on()
@@ -110,24 +104,38 @@ class Running:
                 os.kill(pid, number)
 
     def _processes(self) -> list[int]:
-        """Of its session, and what those started (some begin sessions of their own)."""
-        parents: dict[int, int] = {}
-        sessions: dict[int, int] = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                words = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if words[0] == "Z":
-                continue
-            parents[int(entry.name)] = int(words[1])
-            sessions[int(entry.name)] = int(words[3])
-        own = {pid for pid, session in sessions.items() if session == self._process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in own} - own:
-            own |= more
-        return sorted(own)
+        return processes(self._process.pid)
+
+
+def processes(session: int) -> list[int]:
+    """Of a session, and what those started (some begin sessions of their own)."""
+    parents: dict[int, int] = {}
+    sessions: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if words[0] == "Z":
+            continue
+        parents[int(entry.name)] = int(words[1])
+        sessions[int(entry.name)] = int(words[3])
+    own = {pid for pid, its in sessions.items() if its == session}
+    while more := {pid for pid, parent in parents.items() if parent in own} - own:
+        own |= more
+    return sorted(own)
+
+
+def pss_mb(pids: Iterable[int]) -> float:
+    """Memory of all of them; pages that several share are shared out among them."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return total / 1024
 
 
 def _post(port: int, wire: Wire, body: bytes) -> tuple[int, dict[str, str], bytes]:

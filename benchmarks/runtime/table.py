@@ -44,11 +44,12 @@ def _bare(results: Results, model: str, bare: list[float]) -> str:
 
 
 def _ratio(results: Results, key: Key) -> str:
-    """Against ours over the same kind of body where there is one."""
+    """Against ours over the same kind of body where that was measured, else over our binary."""
     if key.server == OURS:
         return ""
-    protocol = key.protocol if key.protocol in ("json", "grpc") else "binary"
-    ours = Key(OURS, key.model, protocol, key.connections)
+    ours = Key(OURS, key.model, key.protocol, key.connections)
+    if ours not in results.loads:
+        ours = Key(OURS, key.model, "binary", key.connections)
     ratios = results.ratios(ours, key)
     if not ratios:
         return ""

@@ -26,7 +26,7 @@ class Api(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = Api(max_batch_size=MAX_BATCH, batch_timeout=0.001)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True)
     server.run(
         port=int(sys.argv[1]), host="127.0.0.1", generate_client_file=False, log_level="error"
     )
