@@ -34,7 +34,7 @@ test: .venv/.synced ## Every test: test-unit, then test-e2e on a real cluster
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-e2e
 
-test-unit: .venv/.synced ## The tests that need no cluster (a minute)
+test-unit: .venv/.synced ## The tests that need no cluster (five minutes)
 	@$(RUN) -m pytest tests/unit -m "not torch" $(PYTEST)
 
 test-torch: .venv/.synced ## The unit tests that need torch, in an environment of their own (5 GB)
