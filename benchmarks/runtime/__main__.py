@@ -152,7 +152,7 @@ def _started(
 ) -> list[_Turn]:
     """One turn for each protocol that answers rightly; the server is warm, and halted."""
     where = peer.name, bench.name
-    for _ in range(STARTS.get(bench.name, 1) - 1):
+    for _ in range(STARTS.get(bench.name, 1) - 1 if peer.restarts else 0):
         with running(peer, bench, _free_ports()) as server:
             results.starts[where].append(server.start_s)
     server = stack.enter_context(running(peer, bench, _free_ports()))

@@ -24,6 +24,7 @@ RAY = Peer(
     script("ray_server.py"),
     {"raw": raw("/")},
     "serve.batch(max_batch_size=32, batch_wait_timeout_s=0.001), num_replicas=1",
+    restarts=False,
 )
 
 
