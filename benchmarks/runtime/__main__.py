@@ -12,6 +12,7 @@ are halted. Printed are medians over the rounds, and ratios round by round.
 
 import argparse
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -151,7 +152,7 @@ def _started(
 ) -> list[_Turn]:
     """One turn for each protocol that answers rightly; the server is warm, and halted."""
     where = peer.name, bench.name
-    for _ in range(STARTS.get(bench.name, 1) - 1):
+    for _ in range(STARTS.get(bench.name, 1) - 1 if peer.restarts else 0):
         with running(peer, bench, _free_ports()) as server:
             results.starts[where].append(server.start_s)
     server = stack.enter_context(running(peer, bench, _free_ports()))
@@ -249,14 +250,17 @@ class _Progress:
         )
 
 
+_PORTS = itertools.cycle(range(21000, 31000, 10))
+
+
 def _free_ports() -> int:
-    """The first of ten that are free, below the range that clients are given."""
-    for port in range(21000, 31000, 10):
+    """The first of ten that are free, below the range that clients are given. Never the same again
+    soon: where a server has just ended, some cannot listen for a minute."""
+    for port in itertools.islice(_PORTS, 1000):
         with contextlib.ExitStack() as stack:
             try:
                 for offset in range(10):
                     probe = stack.enter_context(socket.socket())
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(("127.0.0.1", port + offset))
             except OSError:
                 continue

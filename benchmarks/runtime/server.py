@@ -63,7 +63,10 @@ class Running:
                 raise Failed(str(error)) from error
             return
         for body, expected in list(zip(wire.bodies, self.bench.answers, strict=True))[:some]:
-            status, headers, content = _post(self.port, wire, body)
+            try:
+                status, headers, content = _post(self.port, wire, body)
+            except (OSError, http.client.HTTPException) as error:
+                raise Failed(f"no answer: {error}; {self._log.read_text()[-800:]}") from error
             if status != 200:
                 raise Failed(f"{status} {content[:200]!r}")
             got = wire.decode(content, headers)

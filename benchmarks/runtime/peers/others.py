@@ -27,6 +27,7 @@ RAY = Peer(
     "throughput",
     # Direct ingress would be a port of the replica's own, for a load balancer beside Ray's proxy.
     environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0"},
+    restarts=False,
 )
 
 

@@ -28,6 +28,8 @@ class Peer:
     """By protocol; the first is what its users would send for speed."""
     settings: str = ""
     """Its batching, in its own words."""
+    restarts: bool = True
+    """Whether several starts in a row go well."""
     environment: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     """The package that is built anew each time, from this repository."""
