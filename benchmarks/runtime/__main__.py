@@ -41,6 +41,8 @@ BARE = frozenset({"cnn", "encoder"})
 """Models of which the bare loop is measured too, once a round."""
 ONLY_FIRST = frozenset({"cnn", "encoder", "python"})
 """Models for which each server is measured by its quickest protocol only."""
+STARTING = 8.0
+"""Seconds of one start with its first load, as a guess."""
 HANDLING = 0.25
 """Seconds that go by around one measurement: go on, weigh, halt."""
 
@@ -125,6 +127,7 @@ def _model(
                 except Failed as error:
                     results.notes.append(f"{peer.name}, {bench.name}: {error}")
                     progress.say(f"{bench.name}: {peer.name} failed: {str(error)[-300:]}")
+            progress.started(bench.name)
         for number in range(options.rounds):
             if bench.name in BARE:
                 seconds = options.seconds * LONGER.get(bench.name, 1)
@@ -184,14 +187,13 @@ def _measure(
     server = turn.server
     seconds = options.seconds * LONGER.get(server.bench.name, 1)
     key = Key(server.peer.name, server.bench.name, turn.protocol, connections)
-    began = time.monotonic()
     server.go_on()
     try:
         got = turn.load(connections, seconds)
         results.loads[key].append(got)
         where = server.peer.name, server.bench.name
         results.pss[where] = max(results.pss[where], server.pss_mb())
-        progress.measured(key, got, time.monotonic() - began)
+        progress.measured(key, got)
     except NoLoad as error:
         results.loads[key].append(Load(0, 0, 0, 1, 0))
         results.notes.append(f"{key}: {error}")
@@ -222,26 +224,34 @@ class _Progress:
     """A line for each measurement, with what is left: guessed at first, then as it went so far."""
 
     def __init__(self, options: argparse.Namespace, peers: list[Peer]) -> None:
+        self._options = options
+        self._began = time.monotonic()
+        self._done = 0.0
         self._left = 0.0
         rounds = len(options.connections) * options.rounds
         for model in options.models:
             protocols = len(peers) if model in ONLY_FIRST else sum(len(p.wires) for p in peers)
-            self._left += rounds * protocols * self._expected(options, model)
-            self._left += 8 * len(peers) * STARTS.get(model, 1)
-        self._options = options
-        self._extra = 0 if options.no_extra else 30
-        if overload.MODEL in options.models and not options.no_extra:
-            self._extra += options.extra_seconds + 40
+            self._left += rounds * protocols * self._expected(model)
+            self._left += len(peers) * STARTING * STARTS.get(model, 1)
+        self._extra = 0 if options.no_extra else options.extra_seconds + 90
 
-    @staticmethod
-    def _expected(options: argparse.Namespace, model: str) -> float:
-        return float(options.seconds * LONGER.get(model, 1) + 0.3 + HANDLING)
+    def _expected(self, model: str) -> float:
+        return float(self._options.seconds * LONGER.get(model, 1) + 0.3 + HANDLING)
+
+    def _went(self, expected: float) -> None:
+        self._done += expected
+        self._left = max(0.0, self._left - expected)
 
     def say(self, text: str) -> None:
-        print(f"[{(self._left + self._extra) / 60:4.1f} min left] {text}", flush=True)
+        slower = (time.monotonic() - self._began) / self._done if self._done > 30 else 1.0
+        print(f"[{(self._left * slower + self._extra) / 60:4.1f} min left] {text}", flush=True)
 
-    def measured(self, key: Key, got: Load, took: float) -> None:
-        self._left = max(0.0, self._left - self._expected(self._options, key.model))
+    def started(self, model: str) -> None:
+        """One more server is warm, or was left out."""
+        self._went(STARTING * STARTS.get(model, 1))
+
+    def measured(self, key: Key, got: Load) -> None:
+        self._went(self._expected(key.model))
         self.say(
             f"{key.model:8} {key.server:>11} {key.protocol:>7} {key.connections:4} connections "
             f"{got.rps:9,.0f}/s  p50 {got.p50_ms:.2f}  p99 {got.p99_ms:.2f} ms"
