@@ -63,12 +63,14 @@ class Exchange:
         """The requests before it on this connection are answered."""
         self._started = True
         inference = self.inference
-        if not inference.ended:
-            inference.begin()
-        if inference.ended:
-            if self.answer is not None and not self.response_complete:
+        if inference.ended:  # refused while it waited for its turn
+            if self.answer is not None:
                 self._write()
-        elif not self.more_body:
+            return
+        inference.begin()
+        if inference.ended:
+            return
+        if not self.more_body:
             self._give_body()
         elif self._expects_continue and not self._pieces:
             self._expects_continue = False
@@ -80,15 +82,14 @@ class Exchange:
         self.more_body = False
         inference = self.inference
         inference.begin()
-        if not inference.ended:
-            try:
-                inference.share.hold(len(body))
-            except Refusal as refusal:
-                inference.refuse(refusal)
-            else:
-                inference.body(body)
-        elif self.answer is not None and not self.response_complete:
-            self._write()
+        if inference.ended:
+            return
+        try:
+            inference.share.hold(len(body))
+        except Refusal as refusal:
+            inference.refuse(refusal)
+        else:
+            inference.body(body)
 
     def wait_for_body(self) -> None:
         """The body did not come in one piece with its head: now its time counts."""
@@ -127,22 +128,23 @@ class Exchange:
         self.inference.refuse(BadInput("the body cannot be read"))
 
     def _give_body(self) -> None:
-        if self._body_timer is not None:
-            self._body_timer.cancel()
-            self._body_timer = None
+        self._wait_no_longer()
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
         self.inference.body(body)
+
+    def _wait_no_longer(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     def _body_is_late(self) -> None:
         self._body_timer = None
         self.inference.refuse(incoming.late())
 
     def _answered(self, answer: Answer | None) -> None:
-        if self._body_timer is not None:
-            self._body_timer.cancel()
-            self._body_timer = None
+        self._wait_no_longer()
         self.answer = answer
         if answer is not None and self._started and not self.disconnected:
             self._write()
