@@ -61,12 +61,7 @@ class Infer:
         inference = self._inference
         if inference.ended:
             return
-        try:
-            inference.share.hold(len(message))
-            if compressed:
-                _set_encoding(inference)
-        except Refusal as refusal:
-            inference.refuse(refusal)
+        _hold(inference, message, compressed)
         self._message = message
 
     def half_closed(self) -> None:
@@ -159,13 +154,7 @@ class StreamInfer:
         inference.begin()
         if inference.ended:
             return
-        try:
-            inference.share.hold(len(message))
-            if compressed:
-                _set_encoding(inference)
-        except Refusal as refusal:
-            inference.refuse(refusal)
-        else:
+        if _hold(inference, message, compressed):
             inference.body(message)
 
     def half_closed(self) -> None:
@@ -251,6 +240,18 @@ def _shorten(inference: Inference, headers: Metadata) -> None:
     else:
         if limit is not None:
             inference.deadline = min(inference.deadline, inference.arrived + limit)
+
+
+def _hold(inference: Inference, message: bytes, compressed: bool) -> bool:
+    """Whether there is room for it, and its encoding is one of ours; else it is refused."""
+    try:
+        inference.share.hold(len(message))
+        if compressed:
+            _set_encoding(inference)
+    except Refusal as refusal:
+        inference.refuse(refusal)
+        return False
+    return True
 
 
 def _set_encoding(inference: Inference) -> None:
