@@ -63,6 +63,27 @@ class Handler(Protocol):
         """The process ends; a call that would go on for ever is finished now."""
 
 
+class _Over:
+    full = False
+
+    def message(self, message: bytes, compressed: bool) -> None: ...
+
+    def half_closed(self) -> None: ...
+
+    def waits(self) -> None: ...
+
+    def refuse(self, refusal: Refusal) -> None: ...
+
+    def cancelled(self) -> None: ...
+
+    def drained(self) -> None: ...
+
+
+OVER: Handler = _Over()
+"""Of a call that has ended. A call and its own handler hold each other, which only the
+interpreter's collector could part again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """On what a call may send."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from modelfleet_runtime.errors import BadInput, Refusal
-from modelfleet_runtime.grpc.rpc import Bounds, Handler, too_large
+from modelfleet_runtime.grpc.rpc import OVER, Bounds, Handler, too_large
 from modelfleet_runtime.http2 import frames
 from modelfleet_runtime.http2.frames import Code
 from modelfleet_runtime.http2.heads import Head
@@ -209,6 +209,7 @@ class Stream:
         if not self.ended:
             self._end()
             self.handler.cancelled()
+        self.handler = OVER
         self._out, self.unsent = None, 0
 
     # -- messages out
@@ -332,6 +333,7 @@ class Stream:
         if not self.remote_closed:
             # What it still sends is of no use to anybody.
             carrier.write(frames.rst_stream(self.id, Code.NO_ERROR))
+        self.handler = OVER
         carrier.forget(self)
 
 
