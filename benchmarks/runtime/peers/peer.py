@@ -48,7 +48,8 @@ class Peer:
         done = folder / ".requires"
         torch = any("torch==" in one or "-torch]" in one for one in self.requires)
         link = "--link-mode=" + ("hardlink" if torch else "copy")
-        wanted = "\n".join((link, *self.requires))
+        # Its programs name the interpreter by its path: an environment that was moved is made anew.
+        wanted = "\n".join((str(folder), link, *self.requires))
         uv = shutil.which("uv") or str(cache().parent / "uv" / "bin" / "uv")
         if not done.exists() or done.read_text() != wanted:
             print(f"  installing {self.name}", flush=True)
