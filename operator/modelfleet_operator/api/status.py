@@ -68,6 +68,52 @@ class RevisionStatus(Told):
     replicas: int = 0
     """Pods that exist."""
     ready_replicas: int = 0
+    weight: int | None = None
+    """Its share of the traffic, in parts of 10000; absent where no router shares it out."""
+    idle_since: str | None = None
+    """Since when it has had no traffic and waits for its last requests (RFC 3339)."""
+
+
+class Phase(StrEnum):
+    """Where a rollout stands."""
+
+    STARTING = "Starting"
+    """The pods for the next share are on their way to being ready."""
+    SHIFTING = "Shifting"
+    """The weight is written, and not every router serves it yet."""
+    HOLDING = "Holding"
+    """The share is served; its pause, its analysis or a person decides what is next."""
+    PAUSED = "Paused"
+    """A person paused it, or it failed and is to wait for one."""
+    ROLLING_BACK = "RollingBack"
+    """The traffic is on its way back to the stable revision."""
+    FAILED = "Failed"
+    """The traffic is back. The revision is not tried again until the spec changes."""
+
+
+class RolloutStatus(Told):
+    """A rollout that is on its way, or that failed."""
+
+    candidate: str
+    """The revision that is about to take over."""
+    attempt: int = 1
+    """1, and one more for each retry."""
+    step: int = 0
+    """How many of spec.rollout.steps are done. When all are, the rest of the traffic follows."""
+    phase: Annotated[Phase, _ANY_WORD]
+    message: str = Field(default="", max_length=32768)
+    """What it does, or waits for."""
+    held_since: str | None = None
+    """Since when every router serves the step's weight (RFC 3339); the pause counts from here."""
+    waiting_since: str | None = None
+    """Since when the pods for the next share are awaited; rollout.progressDeadline counts from
+    here."""
+    failed: str = ""
+    """Why it failed; empty while it has not."""
+    failed_since: str | None = None
+    """When the traffic was back; rollout.debugFor counts from here."""
+    stamp: str = ""
+    """What a verb has to bear to be meant for this step: GENERATION/ATTEMPT/STEP."""
 
 
 class VariantStatus(Told):
@@ -80,6 +126,10 @@ class VariantStatus(Told):
     """The revision that is about to take over; absent when none is."""
     candidate_since: str | None = None
     """When that began (RFC 3339); rollout.progressDeadline counts from here."""
+    weight: int = 0
+    """The candidate's share of the traffic, in percent."""
+    rollout: RolloutStatus | None = None
+    """The rollout that is on its way, or that failed; absent when none is."""
     ready_replicas: int = 0
     revisions: tuple[RevisionStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
 

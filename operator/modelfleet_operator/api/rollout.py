@@ -1,0 +1,123 @@
+"""How a new revision takes over: `spec.rollout`."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from modelfleet_contract import Duration, Shared
+from modelfleet_operator.api.rules import ATOMIC, bounded_duration, is_countable, rule, rules
+
+
+class Strategy(StrEnum):
+    """In which steps the traffic moves."""
+
+    ROLLING = "Rolling"
+    """All of it, as soon as every pod of the new revision is ready."""
+    PROGRESSIVE = "Progressive"
+    """By the steps."""
+
+
+class OnFailure(StrEnum):
+    """What becomes of a rollout whose revision is worse, or never ready."""
+
+    ROLLBACK = "Rollback"
+    """All traffic goes back, and the revision is not tried again until the spec changes."""
+    PAUSE = "Pause"
+    """Everything stays as it is until somebody decides."""
+
+
+class Step(Shared):
+    """A share of the traffic, and for how long."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.untilPromoted || "
+                f"!{is_countable('self.pause')} || duration(self.pause) == duration('0s')",
+                "pause has no effect beside untilPromoted: leave one of them out.",
+                ".pause",
+            )
+        )
+    )
+
+    weight: int = Field(ge=1, le=100)
+    """Percent of the traffic that the new revision gets."""
+
+    pause: Duration = Field(
+        default=timedelta(0),
+        validate_default=True,
+        json_schema_extra=rules(
+            bounded_duration("0s", "720h", "write a pause of at most 720h, like 10m.")
+        ),
+    )
+    """How long it stays there before the next step. It counts from when every router serves the
+    weight. Default 0s."""
+
+    until_promoted: bool = False
+    """Stay until somebody promotes. Default false."""
+
+
+class Rollout(Shared):
+    """How a new revision takes over."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.strategy == 'Progressive' || !has(self.steps) || self.steps.size() == 0",
+                "steps have no effect on this strategy: write strategy: Progressive, or leave "
+                "steps out.",
+                ".steps",
+            ),
+            rule(
+                "self.strategy != 'Progressive' || (has(self.steps) && self.steps.size() > 0)",
+                "a progressive rollout needs steps, like [{weight: 5, pause: 2m}, {weight: 50, "
+                "pause: 10m}]; after the last one comes all of the traffic.",
+                ".steps",
+            ),
+            rule(
+                "!has(self.steps) || (self.steps.map(one, one.weight).isSorted() && "
+                "self.steps.all(one, self.steps.exists_one(two, two.weight == one.weight)))",
+                "the weights go up from step to step: put them in order, each once.",
+                ".steps",
+            ),
+        )
+    )
+
+    strategy: Strategy = Strategy.ROLLING
+    """Rolling: all traffic moves when the new revision is ready. Progressive: by `steps`, which
+    needs routing.mode Router. Default Rolling."""
+
+    steps: tuple[Step, ...] = Field(default=(), max_length=20, json_schema_extra=ATOMIC)
+    """The shares of the traffic on the way, going up. Each follows when the new revision has the
+    pods for it, and every router reaches them. All of the traffic comes after the last."""
+
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    """What to do when the new revision is worse, or not ready within progressDeadline. Default
+    Rollback."""
+
+    debug_for: Annotated[
+        Duration,
+        Field(
+            validate_default=True,
+            json_schema_extra=rules(
+                bounded_duration("0s", "168h", "write a debugFor of at most 168h, like 1h.")
+            ),
+        ),
+    ] = timedelta(0)
+    """How long one pod of a revision that failed is kept, without traffic, to be looked at.
+    Default 0s: it goes at once."""
+
+    progress_deadline: Duration = Field(
+        default=timedelta(minutes=15),
+        validate_default=True,
+        json_schema_extra=rules(
+            bounded_duration("10s", "24h", "write a progressDeadline from 10s to 24h, like 15m.")
+        ),
+    )
+    """How long a new revision may take to become ready for its next share before Progressing says
+    that it is stuck, and onFailure decides. Default 15m."""
+
+    history_limit: int = Field(default=5, ge=0, le=50)
+    """How many earlier revisions are kept, without pods, to go back to. Default 5."""

@@ -1,0 +1,107 @@
+"""What a rollout depends on, in numbers. `gather` (beside this) takes it from the picture.
+
+Weights are parts of `WHOLE` (10000) by revision.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from modelfleet_operator.api.rollout import OnFailure, Step
+from modelfleet_operator.api.status import RolloutStatus
+
+Weights = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One revision that takes part."""
+
+    ready: int = 0
+    """Pods that are ready, of those that are to stay."""
+    reachable: int = 0
+    """Of which so many pass the health checks of every router."""
+    asked: int = 0
+    """Pods that its Deployment asks for."""
+    quiet: bool = True
+    """No router has a request of it in flight."""
+    idle_since: datetime | None = None
+    """Since when every router has served a weight of 0 for it, as it was told last."""
+    hopeless: str = ""
+    """Why none of its pods will ever be ready; empty while there is hope."""
+
+    @property
+    def usable(self) -> int:
+        return min(self.ready, self.reachable)
+
+
+NONE = Arm()
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """What people have told a rollout, as far as it still holds."""
+
+    paused: bool = False
+    aborted: bool = False
+    retried: bool = False
+    """Of a rollout that failed."""
+    promoted: int | None = None
+    """Past this step (counted from 0) without waiting any longer; `ALL` of them: `FULL`."""
+
+
+FULL = 1_000_000
+"""Promoted past every step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the analysis says of the step that stands."""
+
+    passes: bool = True
+    fails: str = ""
+    """Why the new revision is worse; empty while it is not."""
+    waits_for: str = ""
+    """What it needs before it can say more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the spec asks for."""
+
+    steps: tuple[Step, ...] = ()
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    debug_for: timedelta = timedelta(0)
+    progress_deadline: timedelta = timedelta(minutes=15)
+    longest_request: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One look at the rollout of one variant."""
+
+    now: datetime
+    wanted: str
+    """The revision that the spec describes."""
+    stable: str | None
+    """The one that was told to serve; None before the first was ready."""
+    demand: int
+    """Pods that all of the traffic needs at this moment; 0: nothing is to run."""
+    arms: Mapping[str, Arm] = field(default_factory=dict)
+    written: Weights = field(default_factory=dict)
+    """As they were written last; empty before the first time."""
+    served: bool = True
+    """Every router serves what was written last."""
+    lagging: tuple[str, ...] = ()
+    """The routers that do not."""
+    policy: Policy = Policy()
+    verbs: Verbs = Verbs()
+    judgement: Judgement = Judgement()
+    told: RolloutStatus | None = None
+    """The rollout as it was told last."""
+
+    def arm(self, revision: str | None) -> Arm:
+        return NONE if revision is None else self.arms.get(revision, NONE)
+
+    def weight(self, revision: str | None) -> int:
+        return 0 if revision is None else self.written.get(revision, 0)

@@ -1,0 +1,287 @@
+"""The step that a rollout is at: when it goes on, fails, or ends.
+
+    Starting     the pods for the next share are on their way to being ready
+    Shifting     the weight is written, and not every router serves it yet
+    Holding      the share is served; its pause, its analysis or a person decides what is next
+    Paused       somebody paused it, or it failed and is to wait for a person
+    RollingBack  the traffic is on its way back
+    Failed       it is back; the revision is not tried again until the spec changes, or on a retry
+
+Everything that has to be known is in the facts: a look that is lost, or done twice, changes
+nothing. An abort always wins.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from modelfleet_contract import format_duration
+from modelfleet_operator.api.rollout import OnFailure
+from modelfleet_operator.api.status import Phase, RolloutStatus
+from modelfleet_operator.plan.rollout import shift
+from modelfleet_operator.plan.rollout.capacity import needed
+from modelfleet_operator.plan.rollout.facts import Facts, Weights
+from modelfleet_operator.router.site import WHOLE
+
+ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What follows from one look."""
+
+    stable: str | None
+    """The revision that serves from now on; None while none has been ready."""
+    weights: Weights
+    """What is to be written; sums to `WHOLE`."""
+    pods: Mapping[str, int]
+    """The fewest pods of each revision that takes part; those that are missing get none."""
+    told: RolloutStatus | None = None
+    """None: no rollout is on its way, and none has failed."""
+    idle_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Of revisions that wait for their last requests."""
+    again: timedelta | None = None
+    """When time alone will change the answer."""
+
+
+def decide(facts: Facts) -> Progress:
+    """The same facts always give the same progress."""
+    stable = facts.stable
+    if stable is None or facts.demand == 0:
+        return _first(facts)
+    if facts.wanted == stable:
+        return _with_the_rest(facts, _settled(facts, stable))
+    return _with_the_rest(facts, _rollout(facts, stable))
+
+
+def _first(facts: Facts) -> Progress:
+    """Nobody is to be lost: nothing has served yet, or nothing is to serve."""
+    wanted = facts.wanted
+    ready = facts.arm(wanted).ready > 0
+    stable = wanted if ready or (facts.stable is not None and facts.demand == 0) else None
+    pods = {wanted: facts.demand} if facts.demand else {}
+    return Progress(stable, {wanted: WHOLE}, pods)
+
+
+def _settled(facts: Facts, stable: str) -> Progress:
+    """The stable revision is the wanted one; whoever else has a share gives it back."""
+    return Progress(stable, shift.back(facts, stable), {stable: facts.demand})
+
+
+def _rollout(facts: Facts, stable: str) -> Progress:
+    told = _at(facts)
+    if told.failed:
+        return _retreat(facts, stable, told)
+    if facts.verbs.aborted:
+        return _retreat(facts, stable, replace_told(told, failed=ABORTED))
+    why = _failure(facts, told)
+    if why and facts.policy.on_failure is OnFailure.ROLLBACK:
+        return _retreat(facts, stable, replace_told(told, failed=why))
+    if why:
+        return _stay(facts, stable, told, f"failed, and waits for a person: {why}")
+    if facts.verbs.paused:
+        return _stay(facts, stable, told, "paused")
+    return _advance(facts, stable, told)
+
+
+def _at(facts: Facts) -> RolloutStatus:
+    """The rollout as it stands: the one that was told, or a new one."""
+    told = facts.told
+    if told is None or told.candidate != facts.wanted:
+        return _new(facts, 1)
+    if told.failed and facts.verbs.retried and not facts.verbs.aborted:
+        return _new(facts, told.attempt + 1)
+    return told
+
+
+def _new(facts: Facts, attempt: int) -> RolloutStatus:
+    return RolloutStatus(
+        candidate=facts.wanted,
+        attempt=attempt,
+        phase=Phase.STARTING,
+        waiting_since=written_time(facts.now),
+    )
+
+
+def _failure(facts: Facts, told: RolloutStatus) -> str:
+    candidate = facts.wanted
+    if facts.weight(candidate):
+        if facts.judgement.fails:
+            return facts.judgement.fails
+        if facts.arm(candidate).hopeless and not facts.arm(candidate).ready:
+            return facts.arm(candidate).hopeless
+    waiting = read_time(told.waiting_since)
+    deadline = facts.policy.progress_deadline
+    if told.phase is Phase.STARTING and waiting and facts.now - waiting >= deadline:
+        limit = format_duration(deadline)
+        why = facts.arm(candidate).hopeless
+        return f"not ready within rollout.progressDeadline ({limit})" + (f": {why}" if why else "")
+    return ""
+
+
+# -- forward
+
+
+def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
+    candidate, step, held = facts.wanted, told.step, read_time(told.held_since)
+    others = [n for n, parts in facts.written.items() if parts and n not in (stable, candidate)]
+    if others:
+        weights = shift.back(facts, stable)
+        say = f"{others[0]}, the candidate before, gives its share back first"
+        return _going(facts, stable, told, weights, Phase.STARTING, say)
+    goal = _goal(facts, step)
+    if facts.weight(candidate) == goal and facts.served:
+        held = held or facts.now
+        if goal == WHOLE:
+            return Progress(candidate, {candidate: WHOLE}, {candidate: facts.demand})
+        told = replace_told(told, held_since=written_time(held))
+        left, why = _hold(facts, step, held)
+        if why:
+            done = _going(facts, stable, told, dict(facts.written), Phase.HOLDING, why)
+            return replace(done, again=left)
+        step += 1
+        goal = _goal(facts, step)
+        told = replace_told(told, step=step, held_since=None)
+        told = replace_told(told, waiting_since=written_time(facts.now), phase=Phase.STARTING)
+    if not facts.arm(stable).ready and facts.arm(stable).hopeless:
+        goal = WHOLE  # it is the stable revision that is sick: there is nothing to protect
+        told = replace_told(told, step=len(facts.policy.steps), held_since=None)
+    weights = shift.towards(facts, stable, candidate, goal)
+    if weights.get(candidate, 0) == goal:
+        say = f"{percent(goal)} of the traffic is on its way to it"
+        if facts.lagging:
+            say += f"; waits for {', '.join(facts.lagging)}"
+        return _going(facts, stable, told, weights, Phase.SHIFTING, say)
+    return _going(facts, stable, told, weights, Phase.STARTING, _short_of(facts, candidate, goal))
+
+
+def _goal(facts: Facts, step: int) -> int:
+    steps = facts.policy.steps
+    return steps[step].weight * WHOLE // 100 if step < len(steps) else WHOLE
+
+
+def _hold(facts: Facts, step: int, held: datetime) -> tuple[timedelta | None, str]:
+    """What a step that is served waits for, and until when that lasts; empty for nothing."""
+    if facts.verbs.promoted is not None and facts.verbs.promoted >= step:
+        return None, ""
+    asked = facts.policy.steps[step]
+    if asked.until_promoted:
+        return None, "waits to be promoted"
+    left = held + asked.pause - facts.now
+    if left > timedelta(0):
+        return left, f"pauses for {format_duration(asked.pause)}"
+    if not facts.judgement.passes:
+        return None, facts.judgement.waits_for or "the analysis has not seen enough"
+    return None, ""
+
+
+def _short_of(facts: Facts, candidate: str, goal: int) -> str:
+    arm, least = facts.arm(candidate), needed(goal, facts.demand)
+    if arm.ready < least:
+        return f"{arm.ready} of the {least} pods for {percent(goal)} of the traffic are ready"
+    if arm.usable < least:
+        return f"the routers reach {arm.usable} of its {least} pods"
+    return f"waits for {', '.join(facts.lagging) or 'the routers'} to serve the weights of before"
+
+
+def _going(
+    facts: Facts, stable: str, told: RolloutStatus, weights: Weights, phase: Phase, say: str
+) -> Progress:
+    candidate = facts.wanted
+    goal = max(_goal(facts, told.step), weights.get(candidate, 0))
+    waiting = told.waiting_since
+    if phase is not Phase.STARTING:
+        waiting = None
+    elif told.phase is not Phase.STARTING or waiting is None:
+        waiting = written_time(facts.now)
+    since = read_time(waiting)
+    again = None if since is None else since + facts.policy.progress_deadline - facts.now
+    told = replace_told(told, phase=phase, message=say, waiting_since=waiting)
+    pods = {stable: facts.demand, candidate: max(1, needed(goal, facts.demand))}
+    return Progress(stable, weights, pods, told, again=again)
+
+
+# -- standing still, and back
+
+
+def _stay(facts: Facts, stable: str, told: RolloutStatus, say: str) -> Progress:
+    """No share grows; one that its pods cannot carry shrinks all the same."""
+    has = facts.weight(facts.wanted)
+    weights = shift.towards(facts, stable, facts.wanted, has) if has else shift.back(facts, stable)
+    told = replace_told(told, phase=Phase.PAUSED, message=say, waiting_since=None)
+    goal = max(has, _goal(facts, told.step))
+    pods = {stable: facts.demand, facts.wanted: max(1, needed(goal, facts.demand))}
+    return Progress(stable, weights, pods, told)
+
+
+def _retreat(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
+    candidate = facts.wanted
+    weights = shift.back(facts, stable, candidate)
+    if facts.weight(candidate) or not facts.served:
+        told = replace_told(told, phase=Phase.ROLLING_BACK, message=told.failed, held_since=None)
+        pods = {stable: facts.demand, candidate: facts.arm(candidate).asked}
+        return Progress(stable, weights, pods, told)
+    failed = read_time(told.failed_since) or facts.now
+    told = replace_told(
+        told,
+        phase=Phase.FAILED,
+        message=told.failed,
+        failed_since=written_time(failed),
+        held_since=None,
+        waiting_since=None,
+    )
+    left = failed + facts.policy.debug_for - facts.now
+    kept = 1 if left > timedelta(0) else 0
+    pods = {stable: facts.demand, candidate: min(kept, facts.arm(candidate).asked)}
+    again = left if kept and facts.arm(candidate).asked else None
+    return Progress(stable, weights, pods, told, again=again)
+
+
+# -- those who have no share any more
+
+
+def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
+    """Pods go when no router can send them anything and nothing is in flight, or cannot be."""
+    pods, idle = dict(progress.pods), {}
+    again = progress.again
+    for name, arm in facts.arms.items():
+        least = pods.get(name, 0)
+        if arm.asked <= least:
+            continue
+        if name in progress.pods and progress.weights.get(name):
+            continue
+        if progress.weights.get(name) or facts.weight(name) or not facts.served:
+            pods[name] = arm.asked
+            continue
+        since = arm.idle_since or facts.now
+        left = since + facts.policy.longest_request - facts.now
+        if not arm.quiet and left > timedelta(0):
+            pods[name], idle[name] = arm.asked, since
+            again = left if again is None else min(again, left)
+    return replace(progress, pods=pods, idle_since=idle, again=again)
+
+
+# -- words and times
+
+
+def percent(parts: int) -> str:
+    return f"{parts / 100:g} %"
+
+
+def replace_told(told: RolloutStatus, **changes: object) -> RolloutStatus:
+    return told.model_copy(update=changes)
+
+
+def written_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_time(moment: str | None) -> datetime | None:
+    """None for what is no moment: anybody may have written into the status."""
+    if moment is None:
+        return None
+    try:
+        read = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return read if read.tzinfo else None
