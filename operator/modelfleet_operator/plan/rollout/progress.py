@@ -47,20 +47,20 @@ class Progress:
 def decide(facts: Facts) -> Progress:
     """The same facts always give the same progress."""
     stable = facts.stable
-    if stable is None or facts.demand == 0:
-        return _first(facts)
+    if facts.demand == 0:
+        return Progress(None if stable is None else facts.wanted, {facts.wanted: WHOLE}, {})
+    if stable is None:
+        return _with_the_rest(facts, _first(facts))
     if facts.wanted == stable:
         return _with_the_rest(facts, _settled(facts, stable))
     return _with_the_rest(facts, _rollout(facts, stable))
 
 
 def _first(facts: Facts) -> Progress:
-    """Nobody is to be lost: nothing has served yet, or nothing is to serve."""
+    """Nobody is to be lost: nothing has served yet."""
     wanted = facts.wanted
-    ready = facts.arm(wanted).ready > 0
-    stable = wanted if ready or (facts.stable is not None and facts.demand == 0) else None
-    pods = {wanted: facts.demand} if facts.demand else {}
-    return Progress(stable, {wanted: WHOLE}, pods)
+    stable = wanted if facts.arm(wanted).ready else None
+    return Progress(stable, {wanted: WHOLE}, {wanted: facts.demand})
 
 
 def _settled(facts: Facts, stable: str) -> Progress:
@@ -95,9 +95,15 @@ def _at(facts: Facts) -> RolloutStatus:
 
 
 def _new(facts: Facts, attempt: int) -> RolloutStatus:
+    """From the beginning, or where the weights say that it was, if somebody emptied the status."""
+    has = facts.weight(facts.wanted)
+    step = 0
+    while step < len(facts.policy.steps) and _goal(facts, step) < has:
+        step += 1
     return RolloutStatus(
         candidate=facts.wanted,
         attempt=attempt,
+        step=step,
         phase=Phase.STARTING,
         waiting_since=written_time(facts.now),
     )
@@ -246,18 +252,19 @@ def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
     again = progress.again
     for name, arm in facts.arms.items():
         least = pods.get(name, 0)
+        share = max(progress.weights.get(name, 0), facts.weight(name))
         if arm.asked <= least:
             continue
-        if name in progress.pods and progress.weights.get(name):
-            continue
-        if progress.weights.get(name) or facts.weight(name) or not facts.served:
-            pods[name] = arm.asked
-            continue
-        since = arm.idle_since or facts.now
-        left = since + facts.policy.longest_request - facts.now
-        if not arm.quiet and left > timedelta(0):
-            pods[name], idle[name] = arm.asked, since
-            again = left if again is None else min(again, left)
+        if not facts.served or progress.weights.get(name, 0) != facts.weight(name):
+            pods[name] = arm.asked  # a router may still give it what it had
+        elif share:
+            pods[name] = max(least, needed(share, facts.demand))
+        elif not arm.quiet:
+            since = arm.idle_since or facts.now
+            left = since + facts.policy.longest_request - facts.now
+            if left > timedelta(0):
+                pods[name], idle[name] = arm.asked, since
+                again = left if again is None else min(again, left)
     return replace(progress, pods=pods, idle_since=idle, again=again)
 
 

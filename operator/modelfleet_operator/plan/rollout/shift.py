@@ -27,26 +27,21 @@ def towards(facts: Facts, stable: str, candidate: str, goal: int) -> Weights:
 
 def back(facts: Facts, stable: str, candidate: str | None = None) -> Weights:
     """Everything goes to the stable revision, as far as it can carry it."""
-    if candidate is None:
-        candidate = max(
-            (name for name in facts.written if name != stable),
-            key=lambda name: (facts.weight(name), name),
-            default=None,
-        )
-    if candidate is None:
-        return {stable: WHOLE}
     return _split(facts, stable, candidate, 0)
 
 
-def _split(facts: Facts, stable: str, candidate: str, wanted: int) -> Weights:
-    """`wanted` parts for the candidate, and more where the stable one cannot carry the rest.
-
-    Who else has a share (a candidate of before) gives it up at the same time.
-    """
-    least = WHOLE - carried(facts.arm(stable).usable, facts.demand)
-    has = facts.weight(candidate)
-    if facts.arm(candidate).usable > 0 or facts.arm(stable).usable == 0:
-        # What the stable one cannot carry stays where it is.
-        wanted = max(wanted, min(least, has))
-    weights = {stable: WHOLE - wanted, candidate: wanted}
+def _split(facts: Facts, stable: str, candidate: str | None, wanted: int) -> Weights:
+    """`wanted` parts for the candidate and the rest for the stable revision; but what that cannot
+    carry stays with those who have it, as long as they have a pod or nobody has."""
+    weights = {} if candidate is None else {candidate: wanted}
+    usable = facts.arm(stable).usable
+    excess = WHOLE - wanted - max(carried(usable, facts.demand), facts.weight(stable))
+    others = sorted(name for name in facts.written if name not in (stable, candidate))
+    for name in (*weights, *others):
+        spare = facts.weight(name) - weights.get(name, 0)
+        if excess > 0 and spare > 0 and (facts.arm(name).usable or not usable):
+            stays = min(excess, spare)
+            weights[name] = weights.get(name, 0) + stays
+            excess -= stays
+    weights[stable] = WHOLE - sum(weights.values())
     return {name: parts for name, parts in weights.items() if parts}

@@ -1,0 +1,87 @@
+"""The laws of a rollout, over histories that are made up by chance."""
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+
+from modelfleet_operator.api.rollout import OnFailure
+from modelfleet_operator.api.status import Phase
+from modelfleet_operator.plan.rollout.facts import FULL, Verbs
+from modelfleet_operator.router.site import WHOLE
+from tests.unit.operator.rollout.world import World
+
+STEPS = int(os.environ.get("LAW_STEPS", "6000"))
+"""Of the operator, over all histories; `make test-long` takes 200,000."""
+LENGTH = 120
+CALM = 120
+
+
+def _seeds() -> list[int]:
+    again = os.environ.get("LAW_SEED")
+    if again is not None:
+        return [int(again)]
+    return [random.SystemRandom().randrange(10**9) for _ in range(max(1, STEPS // (LENGTH * 10)))]
+
+
+@pytest.mark.parametrize("seed", [pytest.param(s, id=f"seed {s}") for s in _seeds()])
+def test_histories(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(10):
+        world = World(random.Random(chance.random()))
+        _live(world, LENGTH)
+        _comes_to_rest(world)
+
+
+def _live(world: World, looks: int) -> None:
+    for _ in range(looks):
+        _look(world)
+        others = list(world.others)
+        for move in world.chance.sample(others, world.chance.randint(1, len(others))):
+            assert callable(move)
+            move()
+            world.check_traffic()
+
+
+def _look(world: World) -> None:
+    """One look, with everybody else between its calls, and perhaps not to its end."""
+    for _ in world.look():
+        if world.calm:
+            continue
+        if world.chance.random() < 0.05:
+            return  # killed
+        if world.chance.random() < 0.2:
+            moves: tuple[Callable[[], None], ...] = (
+                world.controllers, world.kubelet, world.requests,
+            )  # fmt: skip
+            world.chance.choice(moves)()
+            world.check_traffic()
+
+
+def _comes_to_rest(world: World) -> None:
+    """Left alone, each rollout ends: with the wanted revision, or with the stable one."""
+    aborted = world.verbs.aborted
+    started = world.stable
+    world.calm = True
+    if not aborted:
+        world.verbs = Verbs(promoted=FULL)
+    for _ in range(CALM):
+        _live(world, 1)
+    good = world.wanted not in world.dead and world.wanted not in world.bad
+    served = {name for router in world.routers for name, parts in router.serves.items() if parts}
+    told = world.told
+    if aborted and started is not None and started != world.wanted:
+        assert served == {started}, "an abort ends with the stable revision"
+    elif world.stable is not None and (told is None or told.phase is Phase.FAILED):
+        assert served == {world.stable}
+    if told is None and world.stable is not None:
+        assert world.stable == world.wanted
+        assert {n for n, pods in world.asked.items() if pods} == {world.wanted}
+    elif told is not None and told.phase is not Phase.FAILED:
+        assert world.policy.on_failure is OnFailure.PAUSE, told
+    if good and not aborted and not (told and told.failed):
+        assert world.stable == world.wanted or world.policy.on_failure is OnFailure.PAUSE, told
+    assert world.written.get(world.stable or world.wanted, 0) == WHOLE or (
+        told is not None and told.phase is Phase.PAUSED
+    )
