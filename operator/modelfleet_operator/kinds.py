@@ -1,9 +1,11 @@
 """The kinds of object that the operator speaks of, and where the API server keeps them."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from modelfleet_operator.api import labels
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,20 @@ DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
 SERVICE: Final = Kind("", "v1", "Service", "services")
 AUTOSCALER: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps")
 POD: Final = Kind("", "v1", "Pod", "pods")
 ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 EVENT: Final = Kind("", "v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
-CHILDREN: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
+CHILDREN: Final = (
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    SERVICE,
+    AUTOSCALER,
+    DISRUPTION_BUDGET,
+    CONFIG_MAP,
+)
 """The kinds that the operator makes, in the order in which they are made."""
 
 BY_NAME: Final = {kind.kind: kind for kind in CHILDREN}

@@ -4,6 +4,7 @@
       ControllerRevision digits-x     revisions  what may run: frozen pod templates, by number
       Deployment digits-x             workloads  what runs of each revision, in numbers
         Pod digits-x-...              pods       each pod, and what keeps it from serving
+      ConfigMap digits-routes         routing    how routers split the traffic, and what they do
       Service digits                  address    which revision the address selects, and which
         EndpointSlice digits-...                 revisions' pods stand behind it at this moment
 
@@ -15,14 +16,30 @@ The types hold what was read and nothing that was decided.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from modelfleet_contract import ModelSource
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
+from modelfleet_operator.kinds import Json
+from modelfleet_operator.router.observed import Counters
+from modelfleet_operator.router.site import Site
 
-Json = dict[str, Any]
+__all__ = [
+    "Address",
+    "ChildKey",
+    "InvalidSpec",
+    "Json",
+    "Observed",
+    "Pod",
+    "Resource",
+    "Revision",
+    "RouterPod",
+    "Routing",
+    "Trouble",
+    "Workload",
+]
 
 
 class ChildKey(NamedTuple):
@@ -52,6 +69,7 @@ class Resource:
     """What was said last; empty before the first time, or when it could not be read."""
     raw_status: Json = field(default_factory=dict, compare=False)
     deleting: bool = False
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,39 @@ class Address:
     """By revision, how many ready endpoints stand behind it."""
     present: Mapping[str, int] = field(default_factory=dict)
     """The same with those that are not ready or are ending."""
+    through_routers: bool = False
+    """It selects the routers."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterPod:
+    """One router of the pair that serves this ModelDeployment."""
+
+    name: str
+    ready: bool = False
+    """It takes requests."""
+    version: str = ""
+    """Of our routing, as it serves it at this moment; empty where it serves none, or was silent."""
+    reached: Mapping[str, int] = field(default_factory=dict)
+    """By revision, how many pods pass its health checks, over each protocol."""
+    counters: Mapping[str, Counters] = field(default_factory=dict)
+    """By revision, since the router started."""
+    silent: str = ""
+    """Why it could not be asked; empty where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What routers were told of this ModelDeployment, and what they do."""
+
+    site: Site | None = None
+    """As it was written last; None before the first time."""
+    refused: str = ""
+    """Why the routers are not given it; empty where they are."""
+    taken: frozenset[int] = frozenset()
+    """Ports of the pair that others have; only looked up where one has to be chosen."""
+    routers: tuple[RouterPod, ...] = ()
+    """By name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +174,7 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     address: Address | None = None
     """None before the Service exists."""
+    routing: Routing = Routing()
     children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)
     """Every child as it was read, for comparing and pruning."""
 

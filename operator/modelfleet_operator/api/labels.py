@@ -19,6 +19,15 @@ REVISION: Final = f"{GROUP}/revision"
 ROLE: Final = f"{GROUP}/role"
 """Tells the stable Service (`address`) from a revision's own (`revision`)."""
 
+PAUSE: Final = f"{GROUP}/pause"
+PROMOTE: Final = f"{GROUP}/promote"
+ABORT: Final = f"{GROUP}/abort"
+RETRY: Final = f"{GROUP}/retry"
+RESTART: Final = f"{GROUP}/restart"
+"""Annotations by which people tell a rollout what to do; see `plan/verbs.py`."""
+REFUSED: Final = f"{GROUP}/refused"
+"""Annotation on a resource's routing: why the routers are not given it."""
+
 DEFAULT_VARIANT: Final = "default"
 """The variant's name where the resource names none."""
 

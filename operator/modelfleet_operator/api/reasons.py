@@ -20,6 +20,8 @@ class Reason(StrEnum):
     """The wanted revision is ready, and the address is moving to it."""
     DRAINING = "Draining"
     """The address has moved; the earlier revision finishes what it has accepted."""
+    HOLDING = "Holding"
+    """A share of the traffic is served by the new revision, for as long as the step lasts."""
     SCALING = "Scaling"
     """The number of ready pods is on its way to the wanted number."""
     SCHEDULED = "Scheduled"
@@ -33,7 +35,19 @@ class Reason(StrEnum):
     NO_ENDPOINTS = "NoEndpoints"
     """No ready pod stands behind the address."""
 
+    # What people and analyses decide.
+    PAUSED = "Paused"
+    """Somebody paused the rollout, or it failed and waits for somebody (onFailure: Pause)."""
+    ROLLING_BACK = "RollingBack"
+    """The new revision is worse, never became ready, or was aborted: the traffic goes back."""
+    ROLLED_BACK = "RolledBack"
+    """The traffic is back on the stable revision. The new one is not tried again until the spec
+    changes, or somebody says retry."""
+
     # What stands in the way.
+    ROUTING_REFUSED = "RoutingRefused"
+    """The routers are not given what they should serve; the message says why. They go on serving
+    what they had."""
     UNSCHEDULABLE = "Unschedulable"
     """A pod finds no node; the message is the scheduler's."""
     INSUFFICIENT_ACCELERATORS = "InsufficientAccelerators"

@@ -14,6 +14,8 @@ from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Batching, Duration, EngineSettings, ModelSource, Shared
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
+from modelfleet_operator.api.rollout import Rollout
+from modelfleet_operator.api.routing import Routing
 from modelfleet_operator.api.rules import (
     NODE_LABEL_PATTERN,
     RESOURCE_NAME_PATTERN,
@@ -36,6 +38,7 @@ __all__ = [
     "Quantity",
     "Resources",
     "Rollout",
+    "Routing",
     "Runtime",
     "ScalingMetric",
     "Spec",
@@ -294,23 +297,6 @@ class Autoscaling(Shared):
     """What to look at. Default: CPU at 80 percent."""
 
 
-class Rollout(Shared):
-    """How a new revision takes over."""
-
-    progress_deadline: Duration = Field(
-        default=timedelta(minutes=15),
-        validate_default=True,
-        json_schema_extra=rules(
-            bounded_duration("10s", "24h", "write a progressDeadline from 10s to 24h, like 15m.")
-        ),
-    )
-    """How long a new revision may take to become ready before Progressing says that it is stuck.
-    Default 15m."""
-
-    history_limit: int = Field(default=5, ge=0, le=50)
-    """How many earlier revisions are kept, without pods, to go back to. Default 5."""
-
-
 class Spec(Shared):
     """What is asked for."""
 
@@ -364,6 +350,12 @@ class Spec(Shared):
                 ".runtime.engine.device",
             ),
             rule(
+                "self.rollout.strategy == 'Rolling' || self.routing.mode == 'Router'",
+                "a plain Service cannot split the traffic: write routing.mode: Router, or leave "
+                "rollout.strategy out.",
+                ".rollout.strategy",
+            ),
+            rule(
                 "self.runtime.engine.device != 'cpu' || !has(self.accelerator)",
                 "the accelerator would stand idle while device is cpu: leave one of them out.",
                 ".runtime.engine.device",
@@ -391,6 +383,9 @@ class Spec(Shared):
 
     rollout: Rollout = Rollout()
     """How a new revision takes over."""
+
+    routing: Routing = Routing()
+    """How requests reach the revisions."""
 
     pod_template: PodTemplate = PodTemplate()
     """A small overlay on the pods."""

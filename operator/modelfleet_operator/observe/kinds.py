@@ -37,6 +37,7 @@ def read_resource(found: Json) -> Resource:
         status=_read_status(raw_status),
         raw_status=raw_status,
         deleting="deletionTimestamp" in metadata,
+        annotations=metadata.get("annotations") or {},
     )
 
 

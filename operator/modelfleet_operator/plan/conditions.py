@@ -18,16 +18,31 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import (
     Condition,
     ConditionType,
+    Phase,
     RevisionStatus,
+    RolloutStatus,
     Status,
     Truth,
     VariantStatus,
 )
-from modelfleet_operator.plan.types import Defaults, Verdict
+from modelfleet_operator.plan.rollout import said
+from modelfleet_operator.plan.rollout.progress import read_time, written_time
+from modelfleet_operator.plan.types import Defaults, Routed, Verdict
+from modelfleet_operator.plan.verbs import stamp
 from modelfleet_operator.seen import InvalidSpec, Observed, Revision, Trouble
 
 _UNPLACED = frozenset({Reason.UNSCHEDULABLE, Reason.INSUFFICIENT_ACCELERATORS, Reason.PODS_REFUSED})
-_ON_ITS_WAY = frozenset({Reason.STARTING, Reason.SWITCHING, Reason.DRAINING, Reason.SCALING})
+_ON_ITS_WAY = frozenset(
+    {
+        Reason.STARTING,
+        Reason.SWITCHING,
+        Reason.HOLDING,
+        Reason.DRAINING,
+        Reason.SCALING,
+        Reason.ROLLING_BACK,
+        Reason.PAUSED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +67,7 @@ def decide(
     seen: Observed, spec: Spec, verdict: Verdict, defaults: Defaults
 ) -> tuple[Status, timedelta | None]:
     """The status, and when it would say something else without anything having changed."""
-    address = seen.resource
+    address, routed = seen.resource, verdict.routed
     url = f"http://{address.name}.{address.namespace}.svc.{defaults.cluster_domain}"
     stable = _stable(seen, verdict)
     wanted = verdict.revisions.wanted
@@ -60,9 +75,11 @@ def decide(
     left = spec.rollout.progress_deadline - (seen.now - since) if since else None
     state = _state(seen, verdict)
     late = left is not None and left <= timedelta(0) and state.reason is not Reason.STOPPED
+    # A rollout has its own deadlines, and says itself when it has failed.
+    late = late and (routed is None or routed.progress.told is None)
     notes = (
         _ready(state),
-        _available(seen, url, state),
+        _available(seen, url, state, routed=routed is not None),
         _progressing(state, spec, late=late),
         _scheduled(seen, verdict),
         _stable_healthy(seen, verdict, stable),
@@ -82,7 +99,33 @@ def decide(
         conditions=stamped(seen, notes),
         variants=(_variant(seen, verdict, stable, since),),
     )
-    return status, left if left is not None and left > timedelta(0) else None
+    again = left if left is not None and left > timedelta(0) else None
+    return status, again if routed is None else _sooner(again, _routed_again(seen, routed))
+
+
+SOON = timedelta(milliseconds=300)
+"""Nobody tells when a router serves something else, or reaches another pod: it has to be asked."""
+WATCHFUL = timedelta(seconds=2)
+"""While a share is held: the pods of the candidate may stop being reached."""
+
+
+def _routed_again(seen: Observed, routed: Routed) -> timedelta | None:
+    told, progress = routed.progress.told, routed.progress
+    if seen.routing.refused or routed.site is None:
+        return None
+    if not said.served(seen, routed.site) or not routed.through:
+        return SOON
+    if told is not None and told.phase in (Phase.STARTING, Phase.SHIFTING, Phase.ROLLING_BACK):
+        return _sooner(SOON, progress.again)
+    if progress.idle_since or (told is not None and told.phase is not Phase.FAILED):
+        return _sooner(WATCHFUL, progress.again)
+    return progress.again
+
+
+def _sooner(one: timedelta | None, other: timedelta | None) -> timedelta | None:
+    if one is None or other is None:
+        return one or other
+    return min(one, other)
 
 
 def of_invalid(seen: Observed, spec: InvalidSpec) -> Status:
@@ -124,7 +167,7 @@ def _merged(status: Status, changed: tuple[Condition, ...]) -> tuple[Condition, 
 
 def stamped(seen: Observed, notes: tuple[_Note, ...]) -> tuple[Condition, ...]:
     """The transition time is that of the status (True, False, Unknown), as everywhere."""
-    now = _write(seen.now)
+    now = written_time(seen.now)
     conditions = []
     for note in notes:
         before = seen.resource.status.condition(note.type)
@@ -142,12 +185,10 @@ def stamped(seen: Observed, notes: tuple[_Note, ...]) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def _write(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _stable(seen: Observed, verdict: Verdict) -> str | None:
     """The revision that serves, once it has been ready."""
+    if verdict.routed is not None:
+        return verdict.routed.progress.stable
     parts, to = verdict.revisions, verdict.switch.to
     if parts.serving is not None and parts.serving.name == to:
         return to if parts.proven else None
@@ -161,36 +202,24 @@ def _candidate_since(seen: Observed, verdict: Verdict, stable: str | None) -> da
         return None
     for variant in seen.resource.status.variants:
         if variant.candidate == wanted and variant.candidate_since:
-            return _read(variant.candidate_since) or seen.now
+            return read_time(variant.candidate_since) or seen.now
     return seen.now
-
-
-def _read(moment: str) -> datetime | None:
-    """None for what is no moment: anybody may have written into the status."""
-    try:
-        read = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    return read if read.tzinfo else None
 
 
 def _label(revision: Revision) -> str:
     return revision.model.version or revision.name
 
 
-def _called(revision: Revision) -> str:
-    version = revision.model.version
-    return f"revision {revision.name}" + (f" (version {version})" if version else "")
-
-
 def _state(seen: Observed, verdict: Verdict) -> _State:
     parts, switch = verdict.revisions, verdict.switch
+    if verdict.routed is not None:
+        return _State(*said.state(seen, parts, verdict.routed))
     wanted, count = parts.wanted, verdict.replicas[parts.wanted.name]
     ready, least = seen.ready_pods(wanted.name), count.least
     behind = seen.address.ready.get(wanted.name, 0) if seen.address else 0
     others = sum(seen.address.present.values()) if seen.address else 0
     others -= seen.address.present.get(wanted.name, 0) if seen.address else 0
-    name = _called(wanted)
+    name = said.called(wanted)
     if count.pods == 0:
         return _State(Reason.STOPPED, "replicas is 0, nothing is served")
     trouble = seen.trouble(wanted.name)
@@ -213,7 +242,7 @@ def _meanwhile(verdict: Verdict) -> str:
     serving = verdict.revisions.serving
     if serving is None or verdict.switch.to != serving.name or not verdict.revisions.switching:
         return ""
-    return f"; {_called(serving)} goes on serving"
+    return f"; {said.called(serving)} goes on serving"
 
 
 def _ready(state: _State) -> _Note:
@@ -225,8 +254,9 @@ def _told(state: _State) -> tuple[Reason, str]:
     return state.reason, state.message
 
 
-def _available(seen: Observed, url: str, state: _State) -> _Note:
-    if seen.address and sum(seen.address.ready.values()) > 0:
+def _available(seen: Observed, url: str, state: _State, *, routed: bool) -> _Note:
+    direct = seen.address is not None and sum(seen.address.ready.values()) > 0
+    if direct or (routed and said.answering(seen)):
         return _Note(
             ConditionType.AVAILABLE, Truth.TRUE, Reason.SERVING, f"requests to {url} are answered"
         )
@@ -252,6 +282,8 @@ def _progressing(state: _State, spec: Spec, *, late: bool) -> _Note:
             Reason.DEADLINE_EXCEEDED,
             f"not ready within rollout.progressDeadline ({limit}): {state.message}",
         )
+    if state.reason is Reason.PAUSED:
+        return _Note(type_, Truth.UNKNOWN, *_told(state))
     moving = state.reason in _ON_ITS_WAY
     return _Note(type_, Truth.TRUE if moving else Truth.FALSE, *_told(state))
 
@@ -266,7 +298,7 @@ def _scheduled(seen: Observed, verdict: Verdict) -> _Note:
         trouble = _unplaced(seen, revision)
         if trouble is not None:
             return _Note(
-                type_, Truth.FALSE, trouble.reason, f"{_called(revision)}: {trouble.message}"
+                type_, Truth.FALSE, trouble.reason, f"{said.called(revision)}: {trouble.message}"
             )
         expected += verdict.replicas[revision.name].least
         placed += sum(p.scheduled for p in seen.pods_of(revision.name))
@@ -287,14 +319,14 @@ def _stable_healthy(seen: Observed, verdict: Verdict, stable: str | None) -> _No
         return _Note(type_, Truth.UNKNOWN, Reason.NO_STABLE, "no revision has been ready yet")
     ready, least = seen.ready_pods(revision.name), verdict.replicas[revision.name].least
     if ready >= least:
-        return _Note(type_, Truth.TRUE, Reason.SERVING, f"{_called(revision)} is healthy")
+        return _Note(type_, Truth.TRUE, Reason.SERVING, f"{said.called(revision)} is healthy")
     trouble = seen.trouble(revision.name)
     why = f": {trouble.message}" if trouble else ""
     return _Note(
         type_,
         Truth.FALSE,
         trouble.reason if trouble else Reason.NOT_READY,
-        f"{_called(revision)}: {ready} of {least} pods are ready{why}",
+        f"{said.called(revision)}: {ready} of {least} pods are ready{why}",
     )
 
 
@@ -314,12 +346,16 @@ def _phase(state: _State, stable: str | None, notes: tuple[_Note, ...], *, late:
 def _variant(
     seen: Observed, verdict: Verdict, stable: str | None, since: datetime | None
 ) -> VariantStatus:
-    wanted = verdict.revisions.wanted
+    wanted, routed = verdict.revisions.wanted, verdict.routed
+    weights = {} if routed is None else routed.progress.weights
+    idle = {} if routed is None else routed.progress.idle_since
     return VariantStatus(
         name=wanted.variant,
         stable=stable,
         candidate=None if stable == wanted.name else wanted.name,
-        candidate_since=_write(since) if since else None,
+        candidate_since=written_time(since) if since else None,
+        weight=0 if stable == wanted.name else weights.get(wanted.name, 0) // 100,
+        rollout=_rollout(seen, routed),
         ready_replicas=sum(seen.ready_pods(r.name) for r in verdict.revisions.kept),
         revisions=tuple(
             RevisionStatus(
@@ -330,7 +366,16 @@ def _variant(
                 digest=r.model.digest,
                 replicas=len(seen.pods_of(r.name)),
                 ready_replicas=seen.ready_pods(r.name),
+                weight=None if routed is None else weights.get(r.name, 0),
+                idle_since=written_time(idle[r.name]) if r.name in idle else None,
             )
             for r in verdict.revisions.kept
         ),
     )
+
+
+def _rollout(seen: Observed, routed: Routed | None) -> RolloutStatus | None:
+    told = None if routed is None else routed.progress.told
+    if told is None:
+        return None
+    return told.model_copy(update={"stamp": str(stamp(seen.resource, told))})

@@ -1,7 +1,11 @@
 """One look: the picture -> the plan. The order of the steps is in their arguments."""
 
-from modelfleet_operator.plan import conditions, replicas, revisions, traffic
-from modelfleet_operator.plan.types import Defaults, Plan, Verdict
+from modelfleet_operator.api.routing import RoutingMode
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.plan import conditions, replicas, revisions, routing, traffic
+from modelfleet_operator.plan.rollout import picture, progress
+from modelfleet_operator.plan.rollout.facts import Judgement
+from modelfleet_operator.plan.types import Defaults, Plan, Revisions, Routed, Verdict
 from modelfleet_operator.seen import InvalidSpec, Observed
 
 
@@ -11,8 +15,22 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     if isinstance(spec, InvalidSpec):
         return Plan(verdict=None, status=conditions.of_invalid(seen, spec))
     parts = revisions.decide(seen, spec, defaults)
-    counts = replicas.decide(seen, spec, parts)
-    switch = traffic.decide(seen, parts, counts)
-    verdict = Verdict(parts, counts, switch)
+    if spec.routing.mode is RoutingMode.ROUTER:
+        verdict = _routed(seen, spec, parts, defaults)
+    else:
+        counts = replicas.decide(seen, spec, parts)
+        verdict = Verdict(parts, counts, traffic.decide(seen, parts, counts))
     status, again = conditions.decide(seen, spec, verdict, defaults)
     return Plan(verdict, status, again)
+
+
+def _routed(seen: Observed, spec: Spec, parts: Revisions, defaults: Defaults) -> Verdict:
+    facts = picture.facts(seen, spec, parts, Judgement())
+    steps = progress.decide(facts)
+    try:
+        site = routing.decide(seen, spec, parts, steps, defaults)
+    except routing.NoPort:
+        site = seen.routing.site
+    switch = traffic.through_routers(seen, parts, steps.stable)
+    routed = Routed(steps, site, facts.demand, traffic.routers_serve(seen, site))
+    return Verdict(parts, replicas.routed(spec, parts, steps), switch, routed)

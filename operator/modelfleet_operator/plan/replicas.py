@@ -10,12 +10,30 @@
 """
 
 from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.plan.rollout.progress import Progress
 from modelfleet_operator.plan.types import Count, Replicas, Revisions
 from modelfleet_operator.seen import Observed
 
 
 def decide(seen: Observed, spec: Spec, revisions: Revisions) -> Replicas:
     return {r.name: _count(seen, spec, revisions, r.name) for r in revisions.kept}
+
+
+def routed(spec: Spec, revisions: Revisions, progress: Progress) -> Replicas:
+    """Behind routers, the rollout says how many each needs; an autoscaler may give those with a
+    part in it more."""
+    told = progress.told
+    playing = (
+        {progress.stable} if told is None or told.failed else {progress.stable, told.candidate}
+    )
+    if progress.stable is None:
+        playing = {revisions.wanted.name}
+    counts = {}
+    for revision in revisions.kept:
+        least = progress.pods.get(revision.name, 0)
+        autoscaled = spec.autoscaling is not None and revision.name in playing and least > 0
+        counts[revision.name] = Count(pods=None if autoscaled else least, least=least)
+    return counts
 
 
 def asked(spec: Spec) -> int:

@@ -14,11 +14,13 @@ Two laws:
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.pod_template import pod_template
 from modelfleet_operator.plan.types import Defaults, Revisions
+from modelfleet_operator.router import routes
 from modelfleet_operator.seen import Observed, Revision
 
 HASHED = frozenset({"model", "runtime", "resources", "accelerator", "pod_template"})
@@ -32,7 +34,8 @@ _LENGTH = 10
 def decide(seen: Observed, spec: Spec, defaults: Defaults) -> Revisions:
     """The revisions of the default variant."""
     variant = labels.DEFAULT_VARIANT
-    name = revision_name(seen.resource.name, variant, spec)
+    restart = seen.resource.annotations.get(labels.RESTART, "")
+    name = revision_name(seen.resource.name, variant, spec, restart)
     wanted = seen.revision(name)
     if wanted is None:
         number = max((r.number for r in seen.revisions), default=0) + 1
@@ -50,10 +53,20 @@ def _serving(seen: Observed, told: str | None) -> Revision | None:
     selected = seen.revision(seen.address.revision) if seen.address else None
     if selected is not None:
         return selected
+    if seen.routing.site is not None:
+        return _with_traffic(seen, routes.weights(seen.routing.site.intervals), told)
     answering = [r for r in seen.revisions if seen.ready_pods(r.name) > 0]
     if answering:
         return max(answering, key=lambda r: (seen.ready_pods(r.name), r.number))
     return seen.revision(told)
+
+
+def _with_traffic(seen: Observed, weights: Mapping[str, int], told: str | None) -> Revision | None:
+    """Of those among which routers split the traffic, the one that served before the other came."""
+    if told is not None and weights.get(told):
+        return seen.revision(told)
+    known = [r for r in seen.revisions if weights.get(r.name)]
+    return max(known, key=lambda r: (weights[r.name], -r.number), default=seen.revision(told))
 
 
 def _kept(
@@ -64,7 +77,8 @@ def _kept(
     busy = {
         r.name: r
         for r in seen.revisions
-        if r.name not in playing and (seen.pods_of(r.name) or _behind_address(seen, r.name))
+        if r.name not in playing
+        and (seen.pods_of(r.name) or _behind_address(seen, r.name) or _routed(seen, r.name))
     }
     history = [r for r in seen.revisions if r.name not in playing and r.name not in busy]
     limit = spec.rollout.history_limit
@@ -77,10 +91,18 @@ def _behind_address(seen: Observed, revision: str) -> bool:
     return seen.address is not None and seen.address.present.get(revision, 0) > 0
 
 
-def revision_name(deployment: str, variant: str, spec: Spec) -> str:
-    """`deployment`, a dash, and ten characters that stand for what pods are made from."""
+def _routed(seen: Observed, revision: str) -> bool:
+    return seen.routing.site is not None and revision in seen.routing.site.routed
+
+
+def revision_name(deployment: str, variant: str, spec: Spec, restart: str = "") -> str:
+    """`deployment`, a dash, and ten characters that stand for what pods are made from.
+
+    Another `restart` makes a new revision of the same content.
+    """
     parts = spec.model_dump(mode="json", by_alias=True, include=set(HASHED), exclude_defaults=True)
-    text = json.dumps([variant, parts], sort_keys=True, separators=(",", ":"))
+    content = [variant, parts, restart] if restart else [variant, parts]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest())
     letters = []
     for _ in range(_LENGTH):

@@ -7,7 +7,9 @@
 """
 
 from modelfleet_operator.plan.types import Replicas, Revisions, Switch
-from modelfleet_operator.seen import Observed
+from modelfleet_operator.router import routes
+from modelfleet_operator.router.site import Site
+from modelfleet_operator.seen import Observed, RouterPod
 
 
 def decide(seen: Observed, revisions: Revisions, replicas: Replicas) -> Switch:
@@ -27,3 +29,29 @@ def _asked(seen: Observed, revision: str) -> int:
     to a revision in the moment after it was told to shrink."""
     workload = seen.workloads.get(revision)
     return 0 if workload is None else workload.desired
+
+
+def through_routers(seen: Observed, revisions: Revisions, stable: str | None) -> Switch:
+    """Behind routers the address moves only once, to them; who counts as serving is the rollout's
+    answer."""
+    serving = revisions.serving
+    to = stable or (serving.name if serving is not None else revisions.wanted.name)
+    return Switch(to=to, moved=serving is None or serving.name != to)
+
+
+def routers_serve(seen: Observed, site: Site | None) -> bool:
+    """May the address select the routers?
+
+    It does for good once it did. A deployment that was served without them goes on so until one
+    of them takes requests and serves what is wanted.
+    """
+    if seen.address is None or seen.address.through_routers or not sum(seen.address.ready.values()):
+        return True
+    return site is not None and any(
+        router.ready and router.version == routes.version(site) and _reaches(router, site)
+        for router in seen.routing.routers
+    )
+
+
+def _reaches(router: RouterPod, site: Site) -> bool:
+    return all(router.reached.get(revision, 0) > 0 for revision in site.routed)

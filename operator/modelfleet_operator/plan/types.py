@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from modelfleet_operator.api.status import Status
+from modelfleet_operator.router.site import Site
 from modelfleet_operator.seen import Revision
+
+if TYPE_CHECKING:
+    from modelfleet_operator.plan.rollout.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +92,27 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """A deployment behind routers."""
+
+    progress: "Progress"
+    site: Site | None
+    """What the routers are told; None: they have no port left."""
+    demand: int
+    """Pods that all of the traffic needs."""
+    through: bool
+    """The address selects the routers. Before they serve, it selects a revision as it did."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What should run and where the address points."""
 
     revisions: Revisions
     replicas: Replicas
     switch: Switch
+    routed: "Routed | None" = None
+    """Behind routers: how the traffic is split; None: the address selects one revision."""
 
 
 @dataclass(frozen=True, slots=True)

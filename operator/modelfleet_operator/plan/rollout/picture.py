@@ -1,0 +1,100 @@
+"""The picture of the cluster -> the numbers that a rollout depends on."""
+
+from collections.abc import Mapping
+
+from modelfleet_operator.api.reasons import Reason
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.api.status import VariantStatus
+from modelfleet_operator.plan import replicas
+from modelfleet_operator.plan.rollout.facts import Arm, Facts, Judgement, Policy
+from modelfleet_operator.plan.rollout.progress import read_time
+from modelfleet_operator.plan.types import Revisions
+from modelfleet_operator.plan.verbs import verbs
+from modelfleet_operator.router import routes
+from modelfleet_operator.seen import Observed, RouterPod
+
+HOPELESS = frozenset(
+    {
+        Reason.MODEL_INVALID,
+        Reason.WARM_UP_FAILED,
+        Reason.UNSUPPORTED,
+        Reason.DIGEST_MISMATCH,
+        Reason.DOCUMENT_INVALID,
+        Reason.CRASHED,
+        Reason.OUT_OF_MEMORY,
+    }
+)
+"""Starting such a pod again changes nothing."""
+
+
+def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) -> Facts:
+    wanted, routing = parts.wanted.name, seen.routing
+    stable = parts.serving.name if parts.serving is not None and parts.proven else None
+    told = _told(seen, parts.wanted.variant)
+    routers = asked_routers(seen)
+    version = None if routing.site is None else routes.version(routing.site)
+    lagging = tuple(r.name for r in routers if r.version != version)
+    return Facts(
+        now=seen.now,
+        wanted=wanted,
+        stable=stable,
+        demand=_demand(seen, spec, stable),
+        arms={r.name: _arm(seen, r.name, routers, told) for r in parts.kept},
+        written={} if routing.site is None else routes.weights(routing.site.intervals),
+        served=bool(routers) and version is not None and not lagging,
+        lagging=lagging,
+        policy=Policy(
+            steps=spec.rollout.steps,
+            on_failure=spec.rollout.on_failure,
+            debug_for=spec.rollout.debug_for,
+            progress_deadline=spec.rollout.progress_deadline,
+            longest_request=spec.runtime.timeout,
+        ),
+        verbs=verbs(seen.resource, told),
+        judgement=judgement,
+        told=None if told is None else told.rollout,
+    )
+
+
+def asked_routers(seen: Observed) -> tuple[RouterPod, ...]:
+    """Those that count: they take requests, or can still be asked what they do."""
+    return tuple(r for r in seen.routing.routers if r.ready or not r.silent)
+
+
+def _told(seen: Observed, variant: str) -> VariantStatus | None:
+    return next((v for v in seen.resource.status.variants if v.name == variant), None)
+
+
+def _demand(seen: Observed, spec: Spec, stable: str | None) -> int:
+    """An autoscaled revision has as many pods as the traffic needs; while another takes over, it
+    never gets fewer, because the floor of its autoscaler is this very number."""
+    least = replicas.asked(spec)
+    if spec.autoscaling is None or stable is None:
+        return least
+    has = seen.workloads.get(stable)
+    return min(max(least, has.desired if has else 0), spec.autoscaling.max_replicas)
+
+
+def _arm(
+    seen: Observed, name: str, routers: tuple[RouterPod, ...], told: VariantStatus | None
+) -> Arm:
+    workload, trouble = seen.workloads.get(name), seen.trouble(name)
+    asked = 0 if workload is None else workload.desired
+    return Arm(
+        # Pods beyond what its Deployment asks for are about to go, ready or not.
+        ready=min(seen.ready_pods(name), asked),
+        reachable=min((r.reached.get(name, 0) for r in routers if not r.silent), default=0),
+        asked=asked,
+        quiet=all(not r.silent and _in_flight(r, name) == 0 for r in routers),
+        idle_since=read_time(_idle(told).get(name)),
+        hopeless=trouble.message if trouble and trouble.reason in HOPELESS else "",
+    )
+
+
+def _in_flight(router: RouterPod, revision: str) -> int:
+    counters = router.counters.get(revision)
+    return 0 if counters is None else counters.in_flight
+
+
+def _idle(told: VariantStatus | None) -> Mapping[str, str | None]:
+    return {} if told is None else {r.name: r.idle_since for r in told.revisions}

@@ -1,0 +1,86 @@
+"""What is said of a deployment behind routers: how far the wanted revision has come, and whether
+requests are answered."""
+
+from modelfleet_operator.api.reasons import Reason
+from modelfleet_operator.api.status import Phase
+from modelfleet_operator.plan.rollout.picture import asked_routers
+from modelfleet_operator.plan.rollout.progress import Progress, percent
+from modelfleet_operator.plan.types import Revisions, Routed
+from modelfleet_operator.router import routes
+from modelfleet_operator.router.site import Site
+from modelfleet_operator.seen import Observed, Revision
+
+_OF_PHASE = {
+    Phase.STARTING: Reason.STARTING,
+    Phase.SHIFTING: Reason.SWITCHING,
+    Phase.HOLDING: Reason.HOLDING,
+    Phase.PAUSED: Reason.PAUSED,
+    Phase.ROLLING_BACK: Reason.ROLLING_BACK,
+    Phase.FAILED: Reason.ROLLED_BACK,
+}
+
+
+def state(seen: Observed, parts: Revisions, routed: Routed) -> tuple[Reason, str]:
+    """Why the wanted revision does not serve everything yet, or that it does."""
+    wanted, progress, site, demand = parts.wanted, routed.progress, routed.site, routed.demand
+    name = called(wanted)
+    if demand == 0:
+        return Reason.STOPPED, "replicas is 0, nothing is served"
+    if site is None or seen.routing.refused:
+        return Reason.ROUTING_REFUSED, seen.routing.refused or "the routers have no port left"
+    if progress.told is not None:
+        return _of_rollout(seen, wanted, progress)
+    ready, trouble = seen.ready_pods(wanted.name), seen.trouble(wanted.name)
+    if ready < demand:
+        if trouble is not None:
+            return trouble.reason, f"{name}: {trouble.message}"
+        known = Reason.SCALING if progress.stable == wanted.name and ready else Reason.STARTING
+        return known, f"{name}: {ready} of {demand} pods are ready"
+    if not served(seen, site):
+        waits = ", ".join(_not_serving(seen, site)) or "its routers"
+        return Reason.SWITCHING, f"{name} is ready, and waits for {waits}"
+    if any(seen.pods_of(r.name) for r in parts.kept if r.name != wanted.name):
+        return Reason.DRAINING, f"{name} serves, the earlier revision is finishing"
+    return Reason.SERVING, f"{name} serves"
+
+
+def _of_rollout(seen: Observed, wanted: Revision, progress: Progress) -> tuple[Reason, str]:
+    told = progress.told
+    assert told is not None
+    reason = _OF_PHASE[told.phase]
+    trouble = seen.trouble(wanted.name)
+    share = percent(progress.weights.get(wanted.name, 0))
+    message = f"{called(wanted)} has {share} of the traffic: {told.message}"
+    if told.phase is Phase.STARTING and trouble is not None:
+        return trouble.reason, f"{message}; {trouble.message}"
+    if told.phase is Phase.FAILED:
+        stable = seen.revision(progress.stable)
+        rest = f"; {called(stable)} serves" if stable is not None else ""
+        return reason, f"{called(wanted)} was rolled back: {told.message}{rest}"
+    return reason, message
+
+
+def served(seen: Observed, site: Site) -> bool:
+    """Every router serves it as it is wanted."""
+    return bool(seen.routing.routers) and not _not_serving(seen, site)
+
+
+def _not_serving(seen: Observed, site: Site) -> list[str]:
+    version = routes.version(site)
+    return [router.name for router in asked_routers(seen) if router.version != version]
+
+
+def answering(seen: Observed) -> bool:
+    """Some router takes requests, and reaches somebody who has a share of them."""
+    site = seen.routing.site
+    if site is None:
+        return False
+    return any(
+        router.ready and any(router.reached.get(name) for name in site.routed)
+        for router in seen.routing.routers
+    )
+
+
+def called(revision: Revision) -> str:
+    version = revision.model.version
+    return f"revision {revision.name}" + (f" (version {version})" if version else "")

@@ -1,0 +1,96 @@
+"""What do the routers have to know of this ModelDeployment?
+
+Every revision that has pods is made known, with a weight or without: it gets weight when it is seen
+to be healthy through every router. Ports of the pair are chosen once, and then kept.
+"""
+
+from datetime import timedelta
+
+from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.plan.rollout.progress import Progress
+from modelfleet_operator.plan.types import Defaults, Revisions
+from modelfleet_operator.router import intervals
+from modelfleet_operator.router.names import FIRST_SITE_PORT, LAST_SITE_PORT
+from modelfleet_operator.router.site import (
+    Arm,
+    Retries,
+    Site,
+    StickyCookie,
+    StickyHeader,
+)
+from modelfleet_operator.seen import Observed, Revision
+
+
+class NoPort(Exception):
+    """Every port of the pair is taken."""
+
+
+def decide(
+    seen: Observed, spec: Spec, parts: Revisions, progress: Progress, defaults: Defaults
+) -> Site:
+    """Raises `NoPort`."""
+    before, resource = seen.routing.site, seen.resource
+    # The candidate comes first, so that a growing share is a boundary that moves to the right.
+    order = sorted(progress.weights, key=lambda name: (name == progress.stable, name))
+    weights = {name: progress.weights[name] for name in order}
+    line = (
+        intervals.first(weights) if before is None else intervals.moved(before.intervals, weights)
+    )
+    http_port, grpc_port = _ports(seen)
+    return Site(
+        name=resource.name,
+        generation=resource.generation,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        arms=tuple(
+            _arm(seen, revision, defaults)
+            for revision in parts.kept
+            if revision.name in weights
+            or progress.pods.get(revision.name)
+            or seen.pods_of(revision.name)
+        ),
+        intervals=line,
+        sticky=_sticky(spec),
+        timeout_s=spec.runtime.timeout / timedelta(seconds=1),
+        retries=Retries(spec.routing.retries),
+    )
+
+
+def _ports(seen: Observed) -> tuple[int, int]:
+    before, taken = seen.routing.site, seen.routing.taken
+    if before is not None and not {before.http_port, before.grpc_port} & taken:
+        return before.http_port, before.grpc_port
+    for port in range(FIRST_SITE_PORT, LAST_SITE_PORT, 2):
+        if not {port, port + 1} & taken:
+            return port, port + 1
+    raise NoPort("every port of the namespace's routers is taken: use routing.mode Direct for some")
+
+
+def _arm(seen: Observed, revision: Revision, defaults: Defaults) -> Arm:
+    domain = f"{seen.resource.namespace}.svc.{defaults.cluster_domain}"
+    return Arm(
+        revision=revision.name,
+        # With the dot at its end, no search list is tried first.
+        host=f"{revision.name}.{domain}.",
+        http_port=HTTP_PORT,
+        grpc_port=GRPC_PORT if _speaks_grpc(revision) else None,
+    )
+
+
+def _speaks_grpc(revision: Revision) -> bool:
+    """A revision from before there was gRPC has no port of that name."""
+    return any(
+        port.get("name") == GRPC_PORT_NAME
+        for container in revision.template["spec"]["containers"]
+        for port in container.get("ports", ())
+    )
+
+
+def _sticky(spec: Spec) -> StickyHeader | StickyCookie | None:
+    sticky = spec.routing.sticky
+    if sticky is None:
+        return None
+    if sticky.header is not None:
+        return StickyHeader(sticky.header.lower())
+    return StickyCookie(sticky.cookie or "")
