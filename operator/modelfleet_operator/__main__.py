@@ -16,7 +16,9 @@ from modelfleet_operator import logs
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.health import serve_health
 from modelfleet_operator.cluster.lease import DURATION_S, Lease, LeaseLost
+from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.loop import Keeper, Look
+from modelfleet_operator.pair import PairLook
 from modelfleet_operator.plan.types import Defaults
 from modelfleet_operator.settings import Settings, SettingsError, describe
 from modelfleet_operator.watch import watch
@@ -70,13 +72,16 @@ async def run(settings: Settings) -> None:
 
 
 async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asyncio.Event) -> None:
+    routers = RouterApi()
     look = Look(
         cluster,
+        routers,
         Defaults(
             runtime_image=settings.runtime_image,
             runtime_torch_image=settings.runtime_torch_image,
             image_pull_policy=settings.image_pull_policy,
             cluster_domain=settings.cluster_domain,
+            routers=bool(settings.router_image),
         ),
         reporter=settings.pod_name or socket.gethostname(),
     )
@@ -85,10 +90,15 @@ async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asynci
         concurrency=settings.concurrency,
         resync=timedelta(seconds=settings.resync_seconds),
     )
+    pairs = Keeper(
+        PairLook(cluster, routers, settings.router_image, settings.image_pull_policy),
+        concurrency=settings.concurrency,
+        resync=timedelta(seconds=settings.resync_seconds),
+    )
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
     tasks = [
         asyncio.create_task(lease.keep()),
-        asyncio.create_task(watch(keeper.wake, settings.namespaces)),
+        asyncio.create_task(watch(keeper.wake, pairs.wake, settings.namespaces)),
         asyncio.create_task(stop.wait()),
     ]
     try:
@@ -96,10 +106,12 @@ async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asynci
         for task in done:
             task.result()  # a watch that died takes the process with it; the kubelet starts another
     finally:
-        await keeper.close()  # first: whoever holds the lease next may begin at any moment
+        # First: whoever holds the lease next may begin at any moment.
+        await asyncio.gather(keeper.close(), pairs.close())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await routers.close()
 
 
 def _problem(lease: Lease) -> str | None:

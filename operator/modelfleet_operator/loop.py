@@ -17,6 +17,7 @@ from modelfleet_operator import act
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import ApiError, Conflict, Unavailable
+from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.observe.gather import observe
 from modelfleet_operator.plan import conditions, events
 from modelfleet_operator.plan.decide import decide
@@ -49,6 +50,7 @@ class Look:
     """One look at one resource: reads once, decides once, writes what differs."""
 
     cluster: KubeApi
+    routers: RouterApi
     defaults: Defaults
     reporter: str
     clock: Callable[[], datetime] = now
@@ -58,7 +60,7 @@ class Look:
 
         Raises `Gone` when there is nothing to look after any more.
         """
-        seen = await observe(self.cluster, key.namespace, key.name, self.clock())
+        seen = await observe(self.cluster, self.routers, key.namespace, key.name, self.clock())
         if seen is None:
             raise Gone
         if seen.resource.deleting:

@@ -29,6 +29,9 @@ class Settings:
     runtime_torch_image: str = _setting(
         "", "the same for models that need torch; empty: runtime_image"
     )
+    router_image: str = _setting(
+        "", "image of the routers' pods; empty: routing.mode Router is refused"
+    )
     image_pull_policy: str = _setting("IfNotPresent", "Always, IfNotPresent or Never")
     cluster_domain: str = _setting("cluster.local", "the cluster's DNS domain")
     pod_name: str = _setting("", "this pod's name: the holder of the lease; empty: the host's name")

@@ -20,6 +20,8 @@ from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.kinds import Kind
 from modelfleet_operator.loop import Key
+from modelfleet_operator.router.pod import NAME as ROUTER_NAME
+from modelfleet_operator.router.pod import SHARED
 
 Wake = Callable[[Key], None]
 
@@ -49,8 +51,9 @@ def configure(settings: kopf.OperatorSettings) -> None:
         settings.watching.label_selectors[name] = labels.every_child()
 
 
-async def watch(wake: Wake, namespaces: Collection[str]) -> None:
-    """Calls `wake`, in the caller's loop, for whatever may have changed. Ends when it is cancelled.
+async def watch(wake: Wake, wake_pair: Wake, namespaces: Collection[str]) -> None:
+    """Calls `wake`, in the caller's loop, for whatever may have changed, and `wake_pair` for what
+    concerns a namespace's routers. Ends when it is cancelled.
 
     Raises what ended a watch for good: the process is to end with it.
     """
@@ -58,7 +61,10 @@ async def watch(wake: Wake, namespaces: Collection[str]) -> None:
     settings = kopf.OperatorSettings()
     configure(settings)
     stop = threading.Event()
-    handlers = registry(lambda key: loop.call_soon_threadsafe(wake, key))
+    handlers = registry(
+        lambda key: loop.call_soon_threadsafe(wake, key),
+        lambda key: loop.call_soon_threadsafe(wake_pair, key),
+    )
 
     def run() -> None:
         kopf.run(
@@ -79,17 +85,23 @@ async def watch(wake: Wake, namespaces: Collection[str]) -> None:
         await asyncio.wait([running], timeout=10)
 
 
-def registry(wake: Callable[[Key], Any]) -> kopf.OperatorRegistry:
-    """Handlers that call `wake`, and do nothing else."""
+def registry(
+    wake: Callable[[Key], Any], wake_pair: Callable[[Key], Any]
+) -> kopf.OperatorRegistry:
+    """Handlers that call `wake` or `wake_pair`, and do nothing else."""
     handlers = kopf.OperatorRegistry()
 
     async def on_resource(namespace: str, name: str, **_: Any) -> None:
         wake(Key(namespace, name))
 
     async def on_child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
-        owner = labels.get(DEPLOYMENT)
+        owner, role = labels.get(DEPLOYMENT), labels.get(ROLE)
         if owner:
             wake(Key(namespace, owner))
+        if role == ROUTES:
+            wake_pair(Key(namespace, SHARED))
+        if labels.get("app.kubernetes.io/name") == ROUTER_NAME:
+            wake_pair(Key(namespace, labels.get("app.kubernetes.io/instance") or SHARED))
 
     def on(kind: Kind, handler: Any) -> None:
         kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers)(handler)
@@ -101,7 +113,8 @@ def registry(wake: Callable[[Key], Any]) -> kopf.OperatorRegistry:
     return handlers
 
 
-DEPLOYMENT = labels.DEPLOYMENT
+# kopf gives its handlers an argument of the same name as the module.
+DEPLOYMENT, ROLE, ROUTES = labels.DEPLOYMENT, labels.ROLE, labels.ROUTES
 
 
 def _login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:

@@ -28,6 +28,9 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, incoming.Receive, Send], Awaitable[None]]
 
+SERVED_BY = b"x-envoy-upstream-healthchecked-cluster"
+"""Envoy's name for it: of which service the one who answers a health check is."""
+
 _CLOSE = (b"connection", b"close")
 _PROBE = Route("", None, simple.refuse)
 
@@ -35,9 +38,17 @@ _PROBE = Route("", None, simple.refuse)
 class App:
     """One server's routes. Make it inside the running loop."""
 
-    def __init__(self, service: Service, rest: Callable[["App"], AsgiApp]) -> None:
-        """`rest` makes the FastAPI application (in a thread, once)."""
+    def __init__(
+        self, service: Service, rest: Callable[["App"], AsgiApp], revision: str = ""
+    ) -> None:
+        """`rest` makes the FastAPI application (in a thread, once). `revision` is the one that the
+        pod is of, where there is a cluster."""
         self.service = service
+        # A router keeps a pod for as long as it passes its checks. When the address was given to
+        # another model's pod, this is how it sees that.
+        self._ready_headers = list(JSON_HEADERS)
+        if revision:
+            self._ready_headers.append((SERVED_BY, revision.encode()))
         life = service.life
         self._make_rest = rest
         self._rest: asyncio.Future[AsgiApp] | None = None
@@ -142,7 +153,8 @@ class App:
         return _json(503, {"status": "dead", "live": False, "why": why})
 
     def _ready(self, said: dict[str, Any]) -> Answer:
-        return _json(200 if self.service.life.ready else 503, said)
+        status = 200 if self.service.life.ready else 503
+        return Answer(status, self._ready_headers, orjson.dumps(said))
 
     def _metrics_page(self, headers: dict[bytes, bytes]) -> Answer:
         accept = headers.get(b"accept", b"").decode("latin-1")

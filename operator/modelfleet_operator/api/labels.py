@@ -17,8 +17,9 @@ DEPLOYMENT: Final = f"{GROUP}/deployment"
 VARIANT: Final = f"{GROUP}/variant"
 REVISION: Final = f"{GROUP}/revision"
 ROLE: Final = f"{GROUP}/role"
-"""Tells the stable Service (`address`) from a revision's own (`revision`)."""
-
+"""Tells the stable Service (`address`) from a revision's own (`revision`), and what the routers are
+told (`routes`)."""
+ROUTES: Final = "routes"
 PAUSE: Final = f"{GROUP}/pause"
 PROMOTE: Final = f"{GROUP}/promote"
 ABORT: Final = f"{GROUP}/abort"
@@ -43,6 +44,11 @@ LONGEST_NAME: Final = 52
 def owned_by(deployment: str) -> str:
     """The label selector that finds every child of one ModelDeployment."""
     return f"{DEPLOYMENT}={deployment}"
+
+
+def routes() -> str:
+    """The label selector that finds what the routers of a namespace are told."""
+    return f"{ROLE}={ROUTES}"
 
 
 def every_child() -> str:

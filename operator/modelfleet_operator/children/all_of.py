@@ -5,6 +5,7 @@ from modelfleet_operator.children import (
     controller_revision,
     deployment,
     disruption_budget,
+    routing,
     service,
 )
 from modelfleet_operator.plan.types import Verdict
@@ -22,10 +23,16 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
         desired = count.now(workload.desired if workload is not None else None)
         made += [
             controller_revision.build(resource, revision),
-            service.headless(resource, revision),
+            service.headless(resource, revision, routed=verdict.routed is not None),
             deployment.build(resource, revision),
             autoscaler.build(resource, revision, spec.autoscaling, count),
             disruption_budget.build(resource, revision, desired),
         ]
-    made.append(service.address(resource, verdict.switch.to))
+    routed = verdict.routed
+    if routed is not None and routed.site is not None:
+        made.append(routing.build(resource, routed.site))
+    if routed is not None and routed.site is not None and routed.through:
+        made.append(service.through_routers(resource, routed.site))
+    else:
+        made.append(service.address(resource, verdict.switch.to))
     return tuple(child for child in made if child is not None)

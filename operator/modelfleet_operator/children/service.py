@@ -6,12 +6,24 @@ from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT, HTTP_PORT_
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.children.common import child, of_revision, selector
+from modelfleet_operator.router import pod
+from modelfleet_operator.router.site import Site
 from modelfleet_operator.seen import Json, Resource, Revision
 
 PORT: Final = 80
 
 
 def address(resource: Resource, serving: str) -> Json:
+    """Straight to the pods of one revision."""
+    return _address(resource, selector(resource, serving), _ports(PORT))
+
+
+def through_routers(resource: Resource, site: Site) -> Json:
+    """To the pair, on the ports that are this ModelDeployment's there."""
+    return _address(resource, pod.selector(pod.SHARED), pod.address_ports(site))
+
+
+def _address(resource: Resource, selects: dict[str, str], ports: list[Json]) -> Json:
     own = {
         "app.kubernetes.io/name": "modelfleet-runtime",
         "app.kubernetes.io/instance": resource.name,
@@ -23,23 +35,25 @@ def address(resource: Resource, serving: str) -> Json:
     body = {
         "spec": {
             "type": "ClusterIP",
-            "selector": selector(resource, serving),
-            "ports": _ports(PORT),
+            "selector": selects,
+            "ports": ports,
         }
     }
     return child(kinds.SERVICE, resource, resource.name, own, body)
 
 
-def headless(resource: Resource, revision: Revision) -> Json:
-    body = {
-        "spec": {
-            "type": "ClusterIP",
-            "clusterIP": "None",
-            "selector": selector(resource, revision.name),
-            "ports": _ports(HTTP_PORT),
-        }
+def headless(resource: Resource, revision: Revision, *, routed: bool = False) -> Json:
+    """`routed`: it names pods that are not ready, too. The routers check them themselves, and so
+    know a pod at the moment when it is ready, and keep one that the DNS has just forgotten."""
+    spec = {
+        "type": "ClusterIP",
+        "clusterIP": "None",
+        "selector": selector(resource, revision.name),
+        "ports": _ports(HTTP_PORT),
     }
-    return of_revision(kinds.SERVICE, resource, revision, body)
+    if routed:
+        spec["publishNotReadyAddresses"] = True
+    return of_revision(kinds.SERVICE, resource, revision, {"spec": spec})
 
 
 def _ports(http: int) -> list[Json]:

@@ -84,6 +84,14 @@ class KubeApi:
         path = kind.path(namespace, name, "scale")
         await self._call("PATCH", path, query, body, content_type=_MERGE)
 
+    async def annotate(
+        self, kind: Kind, namespace: str, name: str, annotations: dict[str, str | None]
+    ) -> None:
+        """These annotations and no others; None takes one away."""
+        query = {"fieldManager": labels.MANAGER}
+        body = {"metadata": {"annotations": annotations}}
+        await self._call("PATCH", kind.path(namespace, name), query, body, content_type=_MERGE)
+
     async def replace(self, kind: Kind, namespace: str, body: Json) -> Json:
         """Raises `Conflict` when the object changed since `body` was read."""
         return await self._call("PUT", kind.path(namespace, body["metadata"]["name"]), None, body)

@@ -7,6 +7,7 @@ from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import NotFound
+from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
 from modelfleet_operator.observe.kinds import (
     read_address,
@@ -15,10 +16,13 @@ from modelfleet_operator.observe.kinds import (
     read_workloads,
 )
 from modelfleet_operator.observe.pods import read_pod
+from modelfleet_operator.observe.routing import read_routing
 from modelfleet_operator.seen import ChildKey, Json, Observed
 
 
-async def observe(cluster: KubeApi, namespace: str, name: str, now: datetime) -> Observed | None:
+async def observe(
+    cluster: KubeApi, routers: RouterApi, namespace: str, name: str, now: datetime
+) -> Observed | None:
     """The picture, or None when the ModelDeployment is not there.
 
     Whatever cannot be read raises (`cluster.errors`): nothing is decided on half a picture.
@@ -45,6 +49,7 @@ async def observe(cluster: KubeApi, namespace: str, name: str, now: datetime) ->
     service = next((s for s in by_kind["Service"] if s["metadata"]["name"] == name), None)
     read = tuple(sorted((read_pod(p) for p in pods), key=lambda p: p.name))
     resource = read_resource(found)
+    routing = await read_routing(cluster, routers, resource, by_kind["ConfigMap"])
     return Observed(
         now=now,
         resource=resource,
@@ -58,6 +63,7 @@ async def observe(cluster: KubeApi, namespace: str, name: str, now: datetime) ->
             (s for s in slices if s["metadata"]["labels"].get(kinds.SERVICE_OF_SLICE) == name),
             {p.name: p.revision for p in read},
         ),
+        routing=routing,
         children={
             ChildKey(kind, item["metadata"]["name"]): item
             for kind, items in by_kind.items()

@@ -11,6 +11,7 @@ from modelfleet_operator.api import labels
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import ConditionType, Status
+from modelfleet_operator.router import pod
 from modelfleet_operator.seen import (
     Address,
     InvalidSpec,
@@ -141,6 +142,11 @@ def _read_workload(deployment: Json) -> Workload:
     )
 
 
+def _selects_routers(service: Json) -> bool:
+    selects = service["spec"].get("selector", {}).items()
+    return pod.selector(pod.SHARED).items() <= selects
+
+
 def read_address(
     service: Json | None, slices: Iterable[Json], revision_of_pod: Mapping[str, str]
 ) -> Address | None:
@@ -163,6 +169,7 @@ def read_address(
             ready[revision] += (endpoint.get("conditions") or {}).get("ready") is not False
     return Address(
         revision=service["spec"].get("selector", {}).get(labels.REVISION),
+        through_routers=_selects_routers(service),
         ready=dict(ready),
         present=dict(present),
     )

@@ -111,7 +111,7 @@ WATCHFUL = timedelta(seconds=2)
 
 def _routed_again(seen: Observed, routed: Routed) -> timedelta | None:
     told, progress = routed.progress.told, routed.progress
-    if seen.routing.refused or routed.site is None:
+    if routed.refused or routed.site is None:
         return None
     if not said.served(seen, routed.site) or not routed.through:
         return SOON

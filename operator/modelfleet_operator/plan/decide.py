@@ -27,10 +27,7 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
 def _routed(seen: Observed, spec: Spec, parts: Revisions, defaults: Defaults) -> Verdict:
     facts = picture.facts(seen, spec, parts, Judgement())
     steps = progress.decide(facts)
-    try:
-        site = routing.decide(seen, spec, parts, steps, defaults)
-    except routing.NoPort:
-        site = seen.routing.site
+    site, refused = routing.decide(seen, spec, parts, steps, defaults)
     switch = traffic.through_routers(seen, parts, steps.stable)
-    routed = Routed(steps, site, facts.demand, traffic.routers_serve(seen, site))
+    routed = Routed(steps, site, facts.demand, traffic.routers_serve(seen, site), refused)
     return Verdict(parts, replicas.routed(spec, parts, steps), switch, routed)

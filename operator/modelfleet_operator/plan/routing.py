@@ -22,14 +22,34 @@ from modelfleet_operator.router.site import (
 from modelfleet_operator.seen import Observed, Revision
 
 
-class NoPort(Exception):
-    """Every port of the pair is taken."""
+NO_PORT = "every port of the namespace's routers is taken: use routing.mode Direct for some"
+NO_IMAGE = (
+    "the operator was installed without an image for routers: give it one "
+    "(MODELFLEET_ROUTER_IMAGE), or write routing.mode: Direct"
+)
 
 
 def decide(
     seen: Observed, spec: Spec, parts: Revisions, progress: Progress, defaults: Defaults
+) -> tuple[Site | None, str]:
+    """What the routers are told, and why it is not what is wanted; empty where it is."""
+    before = seen.routing.site
+    if not defaults.routers:
+        return before, NO_IMAGE
+    ports = _ports(seen)
+    if ports is None:
+        return before, NO_PORT
+    return _site(seen, spec, parts, progress, defaults, ports), seen.routing.refused
+
+
+def _site(
+    seen: Observed,
+    spec: Spec,
+    parts: Revisions,
+    progress: Progress,
+    defaults: Defaults,
+    ports: tuple[int, int],
 ) -> Site:
-    """Raises `NoPort`."""
     before, resource = seen.routing.site, seen.resource
     # The candidate comes first, so that a growing share is a boundary that moves to the right.
     order = sorted(progress.weights, key=lambda name: (name == progress.stable, name))
@@ -37,12 +57,11 @@ def decide(
     line = (
         intervals.first(weights) if before is None else intervals.moved(before.intervals, weights)
     )
-    http_port, grpc_port = _ports(seen)
     return Site(
         name=resource.name,
         generation=resource.generation,
-        http_port=http_port,
-        grpc_port=grpc_port,
+        http_port=ports[0],
+        grpc_port=ports[1],
         arms=tuple(
             _arm(seen, revision, defaults)
             for revision in parts.kept
@@ -57,14 +76,15 @@ def decide(
     )
 
 
-def _ports(seen: Observed) -> tuple[int, int]:
+def _ports(seen: Observed) -> tuple[int, int] | None:
+    """None: all are taken."""
     before, taken = seen.routing.site, seen.routing.taken
     if before is not None and not {before.http_port, before.grpc_port} & taken:
         return before.http_port, before.grpc_port
     for port in range(FIRST_SITE_PORT, LAST_SITE_PORT, 2):
         if not {port, port + 1} & taken:
             return port, port + 1
-    raise NoPort("every port of the namespace's routers is taken: use routing.mode Direct for some")
+    return None
 
 
 def _arm(seen: Observed, revision: Revision, defaults: Defaults) -> Arm:

@@ -21,6 +21,8 @@ class Defaults:
     runtime_torch_image: str
     image_pull_policy: str = "IfNotPresent"
     cluster_domain: str = "cluster.local"
+    routers: bool = True
+    """There is an image for routers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Routed:
     """Pods that all of the traffic needs."""
     through: bool
     """The address selects the routers. Before they serve, it selects a revision as it did."""
+    refused: str = ""
+    """Why the routers are not given what is wanted; empty where they are."""
 
 
 @dataclass(frozen=True, slots=True)

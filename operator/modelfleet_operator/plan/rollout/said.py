@@ -26,8 +26,8 @@ def state(seen: Observed, parts: Revisions, routed: Routed) -> tuple[Reason, str
     name = called(wanted)
     if demand == 0:
         return Reason.STOPPED, "replicas is 0, nothing is served"
-    if site is None or seen.routing.refused:
-        return Reason.ROUTING_REFUSED, seen.routing.refused or "the routers have no port left"
+    if site is None or routed.refused:
+        return Reason.ROUTING_REFUSED, routed.refused
     if progress.told is not None:
         return _of_rollout(seen, wanted, progress)
     ready, trouble = seen.ready_pods(wanted.name), seen.trouble(wanted.name)

@@ -1,0 +1,30 @@
+"""What the routers are to know of one ModelDeployment: its `Site`, as a ConfigMap.
+
+The routers do not read it. Whoever keeps the pair of the namespace (`pair/`) makes their
+configuration out of all of these, and writes here why one is not served.
+"""
+
+from modelfleet_operator import kinds
+from modelfleet_operator.api import labels
+from modelfleet_operator.children.common import child
+from modelfleet_operator.router.site import Site
+from modelfleet_operator.router.written import SITE_KEY, write
+from modelfleet_operator.seen import Json, Resource
+
+
+def name_of(deployment: str) -> str:
+    """No ModelDeployment can have such a child otherwise: a revision's has ten characters there."""
+    return f"{deployment}-routes"
+
+
+def build(resource: Resource, site: Site) -> Json:
+    own = {
+        "app.kubernetes.io/name": "modelfleet-router",
+        "app.kubernetes.io/instance": resource.name,
+        "app.kubernetes.io/component": "routing",
+        "app.kubernetes.io/managed-by": labels.MANAGER,
+        labels.DEPLOYMENT: resource.name,
+        labels.ROLE: labels.ROUTES,
+    }
+    body = {"data": {SITE_KEY: write(site)}}
+    return child(kinds.CONFIG_MAP, resource, name_of(resource.name), own, body)

@@ -1,0 +1,105 @@
+"""What were the routers told of a ModelDeployment, and what do they do?"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from modelfleet_operator import kinds
+from modelfleet_operator.api import labels
+from modelfleet_operator.api.routing import RoutingMode
+from modelfleet_operator.cluster.api import KubeApi
+from modelfleet_operator.cluster.routers import RouterApi, Silent
+from modelfleet_operator.router import pod
+from modelfleet_operator.router.names import SITES_PATH
+from modelfleet_operator.router.observed import (
+    Counters,
+    Members,
+    Unreadable,
+    read_config,
+    read_sites,
+    read_statistics,
+)
+from modelfleet_operator.router.site import Site
+from modelfleet_operator.router.written import SITE_KEY, read
+from modelfleet_operator.seen import InvalidSpec, Json, Resource, RouterPod, Routing
+
+async def read_routing(
+    cluster: KubeApi, routers: RouterApi, resource: Resource, config_maps: Iterable[Json]
+) -> Routing:
+    """Nothing, where no router is asked for and none serves it still."""
+    own = next((c for c in config_maps if _role(c) == labels.ROUTES), None)
+    spec = resource.spec
+    wanted = not isinstance(spec, InvalidSpec) and spec.routing.mode is RoutingMode.ROUTER
+    if own is None and not wanted:
+        return Routing()
+    site = None if own is None else read(own.get("data", {}).get(SITE_KEY, ""))
+    refused = "" if own is None else own["metadata"].get("annotations", {}).get(labels.REFUSED, "")
+    taken: frozenset[int] = frozenset()
+    if site is None or refused:
+        taken = await _taken(cluster, resource)
+    selector = ",".join(f"{key}={value}" for key, value in pod.selector(pod.SHARED).items())
+    pods = await cluster.list(kinds.POD, resource.namespace, label_selector=selector)
+    counted = _is_moving(resource, site)
+    asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
+    return Routing(site, refused, taken, tuple(sorted(asked, key=lambda r: r.name)))
+
+
+def _role(child: Json) -> str | None:
+    found: str | None = child["metadata"].get("labels", {}).get(labels.ROLE)
+    return found
+
+
+async def _taken(cluster: KubeApi, resource: Resource) -> frozenset[int]:
+    others = await cluster.list(
+        kinds.CONFIG_MAP, resource.namespace, label_selector=labels.routes()
+    )
+    sites = (
+        read(each.get("data", {}).get(SITE_KEY, ""))
+        for each in others
+        if each["metadata"]["labels"].get(labels.DEPLOYMENT) != resource.name
+    )
+    return frozenset(port for s in sites if s for port in (s.http_port, s.grpc_port))
+
+
+def _is_moving(resource: Resource, site: Site | None) -> bool:
+    """Whether somebody looks at the counters: with many ModelDeployments they are many."""
+    rolling = any(variant.rollout is not None for variant in resource.status.variants)
+    return rolling or (site is not None and len(site.arms) > len(site.routed))
+
+
+async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) -> RouterPod:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    leaving = "deletionTimestamp" in pod["metadata"]
+    ready = not leaving and any(
+        c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
+    )
+    address = status.get("podIP")
+    if not address:
+        return RouterPod(name, ready, silent="it has no address yet")
+    try:
+        sites, config, statistics = await asyncio.gather(
+            routers.ask(address, SITES_PATH),
+            routers.ask(address, "/config"),
+            routers.ask(address, "/stats/prometheus") if counted else _nothing(),
+        )
+        served, router = read_sites(sites).get(deployment), read_config(config)
+        counters: dict[str, Counters] = read_statistics(statistics) if counted else {}
+    except (Silent, Unreadable) as error:
+        return RouterPod(name, ready, silent=str(error))
+    return RouterPod(
+        name=name,
+        ready=ready,
+        version="" if served is None else served.version,
+        reached={
+            revision: min(members.healthy, _healthy(router.grpc_members, revision, members))
+            for revision, members in router.members.items()
+        },
+        counters=counters,
+    )
+
+
+async def _nothing() -> str:
+    return ""
+
+
+def _healthy(grpc: Mapping[str, Members], revision: str, http: Members) -> int:
+    return grpc.get(revision, http).healthy
