@@ -66,7 +66,6 @@ def connection_manager(settings: Json) -> Json:
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network."
             "http_connection_manager.v3.HttpConnectionManager",
-            "codec_type": "AUTO",
             **settings,
             "http_filters": [
                 {
@@ -125,7 +124,6 @@ _MANNERS: Final[Json] = {
             "pack_trace_reason": False,
         }
     },
-    "generate_request_id": True,
     # Inference may take long, and so may a stream: a site's own limit is on its routes.
     "stream_idle_timeout": "0s",
     "request_headers_timeout": "10s",

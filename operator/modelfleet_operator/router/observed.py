@@ -120,19 +120,17 @@ class Counters:
     """Of one revision on one router, HTTP and gRPC together, since the router started."""
 
     attempts: int = 0
-    """Requests sent to a pod, those sent again included."""
+    """Requests that a pod got, those sent again included."""
     retries: int = 0
+    """How often a request was sent again, or its connection tried again."""
     completed: int = 0
-    """Requests that were answered, if only by the router itself."""
+    """Requests of callers that were answered, if only by the router itself; each once. Copies
+    count for the revision that gets them."""
     in_flight: int = 0
     answers: Mapping[str, int] = field(default_factory=dict)
     """By class of status, "2" to "5"; a class that is missing had none."""
     latency: Histogram = Histogram()
     """Trails the counters by up to a second."""
-
-    @property
-    def requests(self) -> int:
-        return self.attempts - self.retries
 
 
 def read_sites(text: str) -> dict[str, Served]:

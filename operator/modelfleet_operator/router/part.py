@@ -33,7 +33,7 @@ class Part:
     def size(self) -> int:
         """In bytes, somewhat more than it will be: the answer for all sites repeats a part."""
         resources = [*self.listeners, *self.clusters, *self.endpoints.values(), self.host]
-        return sum(len(json.dumps(each)) for each in resources) + 512
+        return sum(len(json.dumps(each, separators=(",", ":"))) + 1 for each in resources) + 512
 
 
 def of_site(site: Site, discovery: Discovery, dns_s: float, folder: str, address: str) -> Part:

@@ -41,6 +41,7 @@ def virtual_host(site: Site) -> Json:
         "domains": [site.name],
         "request_body_buffer_limit": site.retry_body_bytes,
         "request_headers_to_remove": [names.SITE_HEADER],
+        "retry_policy": _retry_policy(site),
         "routes": [
             says(
                 names.CONFIG_PATH,
@@ -63,9 +64,9 @@ def said_by(host: Json) -> Json:
 
 def version(site: Site) -> str:
     """GENERATION-DIGEST: two versions are the same when all routes are."""
-    text = json.dumps(list(_routes(site)), separators=(",", ":"), sort_keys=True)
-    settings = f"{site.retry_body_bytes}\0{text}"
-    return f"{site.generation}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
+    content = [site.retry_body_bytes, _retry_policy(site), *_routes(site)]
+    text = json.dumps(content, separators=(",", ":"), sort_keys=True)
+    return f"{site.generation}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def weights(intervals: Intervals) -> dict[str, int]:
@@ -156,7 +157,6 @@ def _target(site: Site, to: Intervals, protocol: Protocol, extra: Json) -> Json:
         **({"hash_policy": extra["hash_policy"]} if "hash_policy" in extra else {}),
         # A stream may last; what counts is silence.
         "timeout": "0s",
-        "retry_policy": _retry_policy(site),
     }
     mirrors = [_mirror(site, arms, mirror, protocol) for mirror in site.mirrors if mirror.parts]
     if mirrors:
@@ -202,7 +202,8 @@ def _mirror(site: Site, arms: dict[str, Arm], mirror: Mirror, protocol: Protocol
 def _retry_policy(site: Site) -> Json:
     return {
         "retry_on": _RETRY_ON[site.retries],
-        "num_retries": 5,
+        # With the pauses between them more than a second: by then a check has found who is dead.
+        "num_retries": 10,
         "per_try_idle_timeout": f"{site.timeout_s + _SILENCE_S:g}s",
         # A dead pod has the fewest outstanding requests, so it is drawn again and again.
         "host_selection_retry_max_attempts": 30,

@@ -25,6 +25,7 @@ from modelfleet_operator.router.names import (
 )
 from modelfleet_operator.router.observed import Router, read_config, read_sites, read_statistics
 from modelfleet_operator.router.site import Site
+from tests.unit.operator.router.builders import site
 
 BINARY = Path(next(iter(envoy.__path__))) / "_bin" / "envoy"
 PATIENCE_S = 20.0
@@ -46,11 +47,17 @@ def free_ports(count: int, first: int = FIRST_SITE_PORT, last: int = LAST_SITE_P
     return found
 
 
+def on_ports(name: str = "digits", *revisions: str, **more: Any) -> Site:
+    """A site on ports that are free."""
+    http, grpc = free_ports(2)
+    return site(name, *revisions, http_port=http, grpc_port=grpc, **more)
+
+
 async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Ask until it is so. There is nothing to be told by: Envoy only answers."""
+    """Ask until it is so: Envoy tells nobody, it only answers."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not await true():
+            while not await true():  # noqa: ASYNC110 - another process sets no event
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"never: {what}") from None
@@ -123,6 +130,12 @@ class Bed:
             await self.process.wait()
         if self.process is not None:
             self.log.close()
+
+    def watches(self) -> int:
+        """How many inotify instances it holds."""
+        assert self.process is not None
+        files = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        return sum("inotify" in os.readlink(file) for file in files)
 
     def said(self) -> str:
         """Envoy's own log."""

@@ -122,6 +122,7 @@ class Dns(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.table: dict[str, tuple[str, ...]] = {}
         self.away = False
+        self.asked = 0
         self.at: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -131,6 +132,7 @@ class Dns(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         if self.away:
             return
+        self.asked += 1
         name, at = [], 12
         while length := data[at]:
             name.append(data[at + 1 : at + 1 + length].decode().lower())
