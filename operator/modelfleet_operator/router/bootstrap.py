@@ -11,8 +11,8 @@ from typing import Final
 from modelfleet_operator.router import names
 from modelfleet_operator.router.clusters import watched
 from modelfleet_operator.router.listeners import connection_manager, listener, socket_address
+from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import MIB
-from modelfleet_operator.seen import Json
 
 LADDER_MS: Final[tuple[float, ...]] = (
     1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 400,

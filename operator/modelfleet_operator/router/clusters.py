@@ -14,9 +14,8 @@ from typing import Final
 
 from modelfleet_contract import READY_PATH
 from modelfleet_operator.router import names
-from modelfleet_operator.router.names import ClusterName
+from modelfleet_operator.router.names import ClusterName, Json
 from modelfleet_operator.router.site import Arm, Discovery, Protocol, Site
-from modelfleet_operator.seen import Json
 
 TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 

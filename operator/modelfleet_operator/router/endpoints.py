@@ -4,8 +4,8 @@ from typing import Final
 
 from modelfleet_operator.router import names
 from modelfleet_operator.router.clusters import load_assignment, ports
+from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.seen import Json
 
 TYPE: Final = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 

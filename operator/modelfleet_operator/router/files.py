@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelfleet_operator.router import names
+from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.part import Part, of_site, read
 from modelfleet_operator.router.prove import faults
 from modelfleet_operator.router.route_configuration import route_configuration
 from modelfleet_operator.router.site import Discovery, Site
-from modelfleet_operator.seen import Json
 
 MOST_BYTES: Final = 1_000_000
 """A ConfigMap holds 1 MiB, its metadata included."""

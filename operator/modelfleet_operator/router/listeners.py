@@ -9,8 +9,8 @@ from typing import Final
 
 from modelfleet_operator.router import names
 from modelfleet_operator.router.clusters import watched
+from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import Protocol, Site
-from modelfleet_operator.seen import Json
 
 TYPE: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"
 

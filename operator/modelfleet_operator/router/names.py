@@ -6,9 +6,12 @@ the name in Envoy's statistics, so the parts can be told apart again.
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from modelfleet_operator.router.site import Protocol
+
+Json = dict[str, Any]
+"""A resource of Envoy or of Kubernetes, as it is written."""
 
 ADMIN_PORT: Final = 9901
 """On the loopback only."""

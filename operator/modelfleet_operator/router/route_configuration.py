@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from modelfleet_operator.router import names
+from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.routes import said_by, says
-from modelfleet_operator.seen import Json
 
 TYPE: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from modelfleet_operator.router import names
-from modelfleet_operator.router.names import ClusterName
+from modelfleet_operator.router.names import ClusterName, Json
 from modelfleet_operator.router.site import (
     WHOLE,
     Arm,
@@ -25,7 +25,6 @@ from modelfleet_operator.router.site import (
     StickyCookie,
     StickyHeader,
 )
-from modelfleet_operator.seen import Json
 
 _SAFE: Final = "connect-failure,refused-stream,reset-before-request"
 _RETRY_ON: Final = {Retries.SAFE: _SAFE, Retries.IDEMPOTENT: f"{_SAFE},reset"}
