@@ -76,6 +76,7 @@ class _Connection(asyncio.Protocol):
         self.pod = pod
         self.parser = httptools.HttpRequestParser(self)
         self.waiting: asyncio.Queue[Request] = asyncio.Queue()
+        self.answering: Request | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -107,8 +108,10 @@ class _Connection(asyncio.Protocol):
 
     async def _answers(self) -> None:
         while True:
-            request = await self.waiting.get()
+            self.answering = request = await self.waiting.get()
             status, body = await self.pod.answer(request)
+            if not status:  # the handler has written the answer itself
+                continue
             name = self.pod.says_it_is or self.pod.revision
             self.transport.write(
                 b"HTTP/1.1 %d OK\r\ncontent-length: %d\r\n%s: %s\r\n\r\n%s"
