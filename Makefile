@@ -62,7 +62,7 @@ generate: .venv/.synced ## Write the CRD, the reference pages and gRPC's message
 	@$(RUN) -m modelfleet_operator.api.crd
 	@$(RUN) -m dev.messages
 
-images: .venv/.synced ## Build the operator's and the runtime's image (FLAVOR=onnx or torch)
+images: .venv/.synced ## Build the operator's, the router's and the runtime's image (FLAVOR=onnx or torch)
 	@$(RUN) -m dev.images build --flavor $(FLAVOR)
 
 prepare: .venv/.synced ## Build and cache all that a cluster needs, without starting one

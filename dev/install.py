@@ -31,17 +31,17 @@ class Tools:
 
 def place(cluster: Cluster, images: Images) -> Images:
     """Makes the images known to the cluster; what they are called there."""
-    both = [images.operator, images.runtime]
+    every = [images.operator, images.runtime, images.router]
     if cluster.way != "existing":
-        cluster.load([image.archive for image in both])
+        cluster.load([image.archive for image in every])
         return images
     registry = os.environ.get("REGISTRY", "")
     if not registry:
         raise Refused("CLUSTER=existing fetches its images: say from where with REGISTRY=...")
     # As Docker does: a registry on this machine may do without TLS.
     local = registry.partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1")
-    operator, runtime = builds.push(both, registry, insecure=local)
-    return Images(Image(operator, images.operator.archive), Image(runtime, images.runtime.archive))
+    pushed = builds.push(every, registry, insecure=local)
+    return Images(*(Image(name, each.archive) for name, each in zip(pushed, every, strict=True)))
 
 
 def values(images: Images) -> list[str]:

@@ -1,6 +1,6 @@
 """Where do the images of the operator and the runtime come from?
 
-`build(flavor="onnx")` answers with both as OCI archives; `python3 -m dev.images --help` is the
+`build(flavor="onnx")` answers with all of them as OCI archives; `python3 -m dev.images --help` is the
 same for a person. The room uses the standard library alone, because it also starts where no
 virtual environment exists.
 

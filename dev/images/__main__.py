@@ -1,4 +1,4 @@
-"""`python3 -m dev.images`: the images of the operator and the runtime."""
+"""`python3 -m dev.images`: the images of the operator, the router and the runtime."""
 
 import argparse
 import os
@@ -21,7 +21,7 @@ on a Debian made with debootstrap (root on Debian; both are installed if they ar
 """
 _EXAMPLES = """\
 examples:
-  python3 -m dev.images build                          both images, the runtime without torch
+  python3 -m dev.images build                          all images, the runtime without torch
   python3 -m dev.images build --flavor torch           the same with torch (CUDA, 5 GB)
   python3 -m dev.images build --base my.registry/python:3.13
   python3 -m dev.images push --registry my.registry/team --flavor torch
@@ -88,7 +88,7 @@ def _add_choice(verb: argparse.ArgumentParser) -> None:
         default="onnx",
         help="of the runtime: onnx (the default; small), or torch as well",
     )
-    verb.add_argument("--only", choices=("operator", "runtime"), help="one image instead of both")
+    verb.add_argument("--only", choices=("operator", "router", "runtime"), help="one image instead of all")
     verb.add_argument(
         "--base",
         metavar="REFERENCE",
@@ -105,8 +105,8 @@ def _add_choice(verb: argparse.ArgumentParser) -> None:
 
 
 def _chosen(wish: argparse.Namespace) -> list[Recipe]:
-    both = [recipe.operator(), recipe.runtime(wish.flavor, wish.torch_index)]
-    return [each for each in both if wish.only in (None, each.name)]
+    every = [recipe.operator(), recipe.router(), recipe.runtime(wish.flavor, wish.torch_index)]
+    return [each for each in every if wish.only in (None, each.name)]
 
 
 def _base(wish: argparse.Namespace) -> int:

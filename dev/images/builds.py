@@ -16,6 +16,7 @@ from dev.images.say import say, step
 
 _USUALLY = {
     "operator": "10 s after a change of code, 40 s the first time",
+    "router": "30 s the first time",
     "runtime": "10 s after a change of code, 40 s the first time; with torch, minutes",
 }
 
@@ -31,11 +32,11 @@ class Builder(Protocol):
 
 
 def build(flavor: str = "onnx", base: str = "", torch_index: str = "") -> Images:
-    """Both images as archives. Answers at once where nothing has changed since the last time."""
-    operator, runtime = build_all(
-        [recipe.operator(), recipe.runtime(flavor, torch_index)], base=base
+    """All images as archives. Answers at once where nothing has changed since the last time."""
+    operator, router, runtime = build_all(
+        [recipe.operator(), recipe.router(), recipe.runtime(flavor, torch_index)], base=base
     )
-    return Images(operator, runtime)
+    return Images(operator, runtime, router)
 
 
 def build_all(recipes: Sequence[Recipe], base: str = "") -> list[Image]:

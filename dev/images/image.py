@@ -14,7 +14,8 @@ class Image:
 
 @dataclass(frozen=True)
 class Images:
-    """The two that a cluster needs."""
+    """Those that a cluster needs."""
 
     operator: Image
     runtime: Image
+    router: Image

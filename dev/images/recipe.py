@@ -47,6 +47,10 @@ def operator() -> Recipe:
     return Recipe("operator")
 
 
+def router() -> Recipe:
+    return Recipe("router")
+
+
 def runtime(flavor: str = "onnx", torch_index: str = "") -> Recipe:
     return Recipe("runtime", flavor, torch_index if flavor == "torch" else "")
 
