@@ -8,7 +8,7 @@ so a task that dies, or an operator, is replaced by another that goes on in the 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -97,10 +97,15 @@ def _about(key: Key) -> dict[str, str]:
     return {"namespace": key.namespace, "deployment": key.name}
 
 
-class Keeper:
-    """Keeps one task alive for each ModelDeployment that there is."""
+LookAt = Callable[[Key], Awaitable[float | None]]
+"""One look at what a key names: seconds until the next, None when only a change makes one due.
+Raises `Gone` where there is nothing to look after any more, and `ApiError`."""
 
-    def __init__(self, look: Look, *, concurrency: int, resync: timedelta) -> None:
+
+class Keeper:
+    """Keeps one task alive for each key that was ever woken and is not gone."""
+
+    def __init__(self, look: LookAt, *, concurrency: int, resync: timedelta) -> None:
         self._look = look
         self._resync_s = resync.total_seconds()
         self._slots = asyncio.Semaphore(concurrency)

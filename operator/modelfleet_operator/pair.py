@@ -6,6 +6,7 @@ makes one configuration of it in which a bad part never stops its neighbours (`r
 writes it, and sees that every router serves it.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import Conflict, NotFound
 from modelfleet_operator.cluster.routers import RouterApi, Silent
 from modelfleet_operator.drift import reads_as
-from modelfleet_operator.loop import Key, now
+from modelfleet_operator.loop import Gone, Key, now
 from modelfleet_operator.router import pod
 from modelfleet_operator.router.files import Files, Pair, files
 from modelfleet_operator.router.observed import Unreadable, read_config
@@ -59,13 +60,13 @@ class PairLook:
     only makes it wait longer."""
 
     async def __call__(self, key: Key) -> float | None:
-        """Seconds until the next look, None when only a change makes one due."""
+        """Seconds until the next look, None when only a change makes one due. Raises `Gone`."""
         namespace, name = key
         written = await self._written(namespace)
         there = await self._objects(namespace, name)
         if not written:
             await self._remove(namespace, there)
-            return None
+            raise Gone
         sites = [each.site for each in written if each.site is not None]
         routers = Routers(
             namespace=namespace,
@@ -84,9 +85,7 @@ class PairLook:
     # -- what there is
 
     async def _written(self, namespace: str) -> list[Written]:
-        found = await self.cluster.list(
-            kinds.CONFIG_MAP, namespace, label_selector=labels.routes()
-        )
+        found = await self.cluster.list(kinds.CONFIG_MAP, namespace, label_selector=labels.routes())
         return [
             Written(
                 each["metadata"]["labels"].get(labels.DEPLOYMENT, ""),
@@ -161,12 +160,11 @@ class PairLook:
 
     async def _delete(self, namespace: str, found: Json) -> None:
         metadata = found["metadata"]
-        try:
+        # Gone already, or another has taken the name.
+        with contextlib.suppress(NotFound, Conflict):
             await self.cluster.delete(
                 _KINDS[found["kind"]], namespace, metadata["name"], metadata["uid"]
             )
-        except (NotFound, Conflict):
-            pass  # gone already, or another has taken the name
 
     # -- what the routers do
 
@@ -200,12 +198,10 @@ class PairLook:
 
     async def _touch(self, router: Json, version: str) -> None:
         metadata = router["metadata"]
-        try:
+        with contextlib.suppress(NotFound):
             await self.cluster.annotate(
                 kinds.POD, metadata["namespace"], metadata["name"], {CONFIG_ANNOTATION: version}
             )
-        except NotFound:
-            pass
 
     async def _lags(self, router: Json, made: Files) -> bool:
         """One that is silent counts as lagging only while it says that it is ready."""
@@ -237,5 +233,3 @@ def _same(wanted: Json, found: Json) -> bool:
     """Of data every key counts: a file that is no longer wanted has to go."""
     data = wanted.get("data")
     return reads_as(wanted, found) and (data is None or data == found.get("data", {}))
-
-

@@ -85,9 +85,7 @@ async def watch(wake: Wake, wake_pair: Wake, namespaces: Collection[str]) -> Non
         await asyncio.wait([running], timeout=10)
 
 
-def registry(
-    wake: Callable[[Key], Any], wake_pair: Callable[[Key], Any]
-) -> kopf.OperatorRegistry:
+def registry(wake: Callable[[Key], Any], wake_pair: Callable[[Key], Any]) -> kopf.OperatorRegistry:
     """Handlers that call `wake` or `wake_pair`, and do nothing else."""
     handlers = kopf.OperatorRegistry()
 

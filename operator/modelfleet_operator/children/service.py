@@ -45,7 +45,7 @@ def _address(resource: Resource, selects: dict[str, str], ports: list[Json]) -> 
 def headless(resource: Resource, revision: Revision, *, routed: bool = False) -> Json:
     """`routed`: it names pods that are not ready, too. The routers check them themselves, and so
     know a pod at the moment when it is ready, and keep one that the DNS has just forgotten."""
-    spec = {
+    spec: Json = {
         "type": "ClusterIP",
         "clusterIP": "None",
         "selector": selector(resource, revision.name),

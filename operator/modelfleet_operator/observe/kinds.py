@@ -143,8 +143,8 @@ def _read_workload(deployment: Json) -> Workload:
 
 
 def _selects_routers(service: Json) -> bool:
-    selects = service["spec"].get("selector", {}).items()
-    return pod.selector(pod.SHARED).items() <= selects
+    selects: Json = service["spec"].get("selector", {})
+    return all(selects.get(key) == value for key, value in pod.selector(pod.SHARED).items())
 
 
 def read_address(

@@ -22,6 +22,7 @@ from modelfleet_operator.router.site import Site
 from modelfleet_operator.router.written import SITE_KEY, read
 from modelfleet_operator.seen import InvalidSpec, Json, Resource, RouterPod, Routing
 
+
 async def read_routing(
     cluster: KubeApi, routers: RouterApi, resource: Resource, config_maps: Iterable[Json]
 ) -> Routing:

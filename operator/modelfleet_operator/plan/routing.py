@@ -21,7 +21,6 @@ from modelfleet_operator.router.site import (
 )
 from modelfleet_operator.seen import Observed, Revision
 
-
 NO_PORT = "every port of the namespace's routers is taken: use routing.mode Direct for some"
 NO_IMAGE = (
     "the operator was installed without an image for routers: give it one "

@@ -57,8 +57,14 @@ class Files:
         return _digest(json.dumps(dict(self.data), sort_keys=True))
 
 
-def files(sites: Iterable[Site], pair: Pair, now: Mapping[str, str] | None = None) -> Files:
-    """`now`: the data of the ConfigMap as it is; None or what cannot be read: nothing to keep."""
+def files(
+    sites: Iterable[Site],
+    pair: Pair,
+    now: Mapping[str, str] | None = None,
+    unread: Iterable[str] = (),
+) -> Files:
+    """`now`: the data of the ConfigMap as it is; None or what cannot be read: nothing to keep.
+    `unread`: sites of which it is not known what they want; they are kept as they are."""
     before = read(now or {})
     wanted = list(sites)
     chosen = _Choice(pair, before)
@@ -67,6 +73,8 @@ def files(sites: Iterable[Site], pair: Pair, now: Mapping[str, str] | None = Non
             chosen.refuse(site.name, why)
     # Who is served already has the first claim on a port, on room and on what is watched.
     good = [site for site in wanted if site.name not in chosen.refused]
+    for name in sorted(unread):
+        chosen.refuse(name, ["what is written for the routers cannot be read."])
     for site in sorted(good, key=lambda site: (site.name not in before, site.name)):
         chosen.take(site)
     return chosen.files()

@@ -21,6 +21,8 @@ from modelfleet_operator.router.bootstrap import LADDER_MS, Bounds, bootstrap
 from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import MIB, Site
 
+NAME: Final = "modelfleet-router"
+"""`app.kubernetes.io/name` of all that belongs to a pair."""
 SHARED: Final = "modelfleet-router"
 """The name of the pair that a namespace's ModelDeployments share."""
 CONTAINER: Final = "router"
@@ -151,7 +153,7 @@ def service(routers: Routers) -> Json:
 
 def selector(name: str) -> dict[str, str]:
     """Finds the routers of one pair. The stable Service of each of its sites selects them."""
-    return {"app.kubernetes.io/name": "modelfleet-router", "app.kubernetes.io/instance": name}
+    return {"app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": name}
 
 
 def address_ports(site: Site) -> list[Json]:

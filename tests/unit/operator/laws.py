@@ -8,6 +8,7 @@ from modelfleet_operator.api import labels
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.children.all_of import all_of
+from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.observe.gather import observe
 from modelfleet_operator.plan import replicas
 from modelfleet_operator.plan.decide import decide
@@ -52,7 +53,7 @@ class Laws:
 
     async def before_look(self) -> None:
         world = self.world
-        seen = await observe(world.api, NAMESPACE, NAME, world.now)
+        seen = await observe(world.api, RouterApi(), NAMESPACE, NAME, world.now)
         if seen is not None:
             _one_picture_gives_one_answer(seen)
             _the_status_is_no_memory_of_the_children(seen)

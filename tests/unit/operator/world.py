@@ -15,6 +15,7 @@ from modelfleet_contract import DOCUMENT_ENV, Failure, FailureReason
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.cluster.errors import Conflict
+from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
 from modelfleet_operator.loop import Gone, Key, Look
 from modelfleet_operator.seen import Json
@@ -37,7 +38,7 @@ class World:
         """Somebody took away what served; until it serves again, nobody is to blame."""
         self._pods = 0
         self._looked_at = -1
-        self._look = Look(self.api, DEFAULTS, "test", clock=lambda: self.now)
+        self._look = Look(self.api, RouterApi(), DEFAULTS, "test", clock=lambda: self.now)
         self._resources = 0
 
     # The operator.
