@@ -49,6 +49,7 @@ def values(images: Images) -> list[str]:
     operator, runtime = images.operator.reference, images.runtime.reference
     registry, repository, tag = _split(operator)
     _, runtime_repository, runtime_tag = _split(runtime)
+    _, router_repository, router_tag = _split(images.router.reference)
     named = {
         "registry": registry,
         "operator.repository": repository,
@@ -57,6 +58,8 @@ def values(images: Images) -> list[str]:
         "runtime.tag": runtime_tag,
         "runtimeTorch.repository": runtime_repository,
         "runtimeTorch.tag": runtime_tag,
+        "router.repository": router_repository,
+        "router.tag": router_tag,
     }
     return [
         part for name, value in named.items() for part in ("--set-string", f"image.{name}={value}")

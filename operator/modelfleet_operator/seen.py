@@ -155,6 +155,8 @@ class Routing:
     """As it was written last; None before the first time."""
     refused: str = ""
     """Why the routers are not given it; empty where they are."""
+    leaving: datetime | None = None
+    """Since when the address no longer selects the routers."""
     taken: frozenset[int] = frozenset()
     """Ports of the pair that others have; only looked up where one has to be chosen."""
     routers: tuple[RouterPod, ...] = ()

@@ -26,6 +26,9 @@ ABORT: Final = f"{GROUP}/abort"
 RETRY: Final = f"{GROUP}/retry"
 RESTART: Final = f"{GROUP}/restart"
 """Annotations by which people tell a rollout what to do; see `plan/verbs.py`."""
+LEAVING: Final = f"{GROUP}/leaving-since"
+"""Annotation on a resource's routing: when its address left the routers, which still serve those
+who have not heard of it."""
 REFUSED: Final = f"{GROUP}/refused"
 """Annotation on a resource's routing: why the routers are not given it."""
 

@@ -31,6 +31,8 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
     routed = verdict.routed
     if routed is not None and routed.site is not None:
         made.append(routing.build(resource, routed.site))
+    elif verdict.parting is not None:
+        made.append(routing.build(resource, *verdict.parting))
     if routed is not None and routed.site is not None and routed.through:
         made.append(service.through_routers(resource, routed.site))
     else:

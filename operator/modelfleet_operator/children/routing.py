@@ -4,8 +4,11 @@ The routers do not read it. Whoever keeps the pair of the namespace (`pair/`) ma
 configuration out of all of these, and writes here why one is not served.
 """
 
+from datetime import datetime
+
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
+from modelfleet_operator.api.moments import written_time
 from modelfleet_operator.children.common import child
 from modelfleet_operator.router.site import Site
 from modelfleet_operator.router.written import SITE_KEY, write
@@ -17,7 +20,8 @@ def name_of(deployment: str) -> str:
     return f"{deployment}-routes"
 
 
-def build(resource: Resource, site: Site) -> Json:
+def build(resource: Resource, site: Site, leaving: datetime | None = None) -> Json:
+    """`leaving`: since when the address no longer selects the routers."""
     own = {
         "app.kubernetes.io/name": "modelfleet-router",
         "app.kubernetes.io/instance": resource.name,
@@ -27,4 +31,7 @@ def build(resource: Resource, site: Site) -> Json:
         labels.ROLE: labels.ROUTES,
     }
     body = {"data": {SITE_KEY: write(site)}}
-    return child(kinds.CONFIG_MAP, resource, name_of(resource.name), own, body)
+    made = child(kinds.CONFIG_MAP, resource, name_of(resource.name), own, body)
+    if leaving is not None:
+        made["metadata"]["annotations"] = {labels.LEAVING: written_time(leaving)}
+    return made

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
+from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.routers import RouterApi, Silent
@@ -33,7 +34,10 @@ async def read_routing(
     if own is None and not wanted:
         return Routing()
     site = None if own is None else read(own.get("data", {}).get(SITE_KEY, ""))
-    refused = "" if own is None else own["metadata"].get("annotations", {}).get(labels.REFUSED, "")
+    said = {} if own is None else own["metadata"].get("annotations", {})
+    refused, leaving = said.get(labels.REFUSED, ""), read_time(said.get(labels.LEAVING))
+    if not wanted:
+        return Routing(site, leaving=leaving)
     taken: frozenset[int] = frozenset()
     if site is None or refused:
         taken = await _taken(cluster, resource)
@@ -41,7 +45,7 @@ async def read_routing(
     pods = await cluster.list(kinds.POD, resource.namespace, label_selector=selector)
     counted = _is_moving(resource, site)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
-    return Routing(site, refused, taken, tuple(sorted(asked, key=lambda r: r.name)))
+    return Routing(site, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name)))
 
 
 def _role(child: Json) -> str | None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from modelfleet_contract import format_duration
 from modelfleet_operator.api import labels
+from modelfleet_operator.api.moments import read_time, written_time
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import (
@@ -26,7 +27,7 @@ from modelfleet_operator.api.status import (
     VariantStatus,
 )
 from modelfleet_operator.plan.rollout import said
-from modelfleet_operator.plan.rollout.progress import read_time, written_time
+from modelfleet_operator.plan.traffic import PARTING
 from modelfleet_operator.plan.types import Defaults, Routed, Verdict
 from modelfleet_operator.plan.verbs import stamp
 from modelfleet_operator.seen import InvalidSpec, Observed, Revision, Trouble
@@ -100,7 +101,11 @@ def decide(
         variants=(_variant(seen, verdict, stable, since),),
     )
     again = left if left is not None and left > timedelta(0) else None
-    return status, again if routed is None else _sooner(again, _routed_again(seen, routed))
+    if routed is not None:
+        again = _sooner(again, _routed_again(seen, routed))
+    if verdict.parting is not None:
+        again = _sooner(again, PARTING)
+    return status, again
 
 
 SOON = timedelta(milliseconds=300)

@@ -19,7 +19,8 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
         verdict = _routed(seen, spec, parts, defaults)
     else:
         counts = replicas.decide(seen, spec, parts)
-        verdict = Verdict(parts, counts, traffic.decide(seen, parts, counts))
+        switch, parting = traffic.decide(seen, parts, counts), traffic.parting(seen)
+        verdict = Verdict(parts, counts, switch, parting=parting)
     status, again = conditions.decide(seen, spec, verdict, defaults)
     return Plan(verdict, status, again)
 

@@ -6,6 +6,8 @@
   pods are away: they may come back, and the new ones may never come.
 """
 
+from datetime import datetime, timedelta
+
 from modelfleet_operator.plan.types import Replicas, Revisions, Switch
 from modelfleet_operator.router import routes
 from modelfleet_operator.router.site import Site
@@ -55,3 +57,21 @@ def routers_serve(seen: Observed, site: Site | None) -> bool:
 
 def _reaches(router: RouterPod, site: Site) -> bool:
     return all(router.reached.get(revision, 0) > 0 for revision in site.routed)
+
+
+PARTING = timedelta(seconds=10)
+"""How long every node may take to hear that the address has left the routers."""
+
+
+def parting(seen: Observed) -> tuple[Site, datetime | None] | None:
+    """What the routers go on serving after the address has left them, and since when it has; None
+    when they need not any more."""
+    site, address, since = seen.routing.site, seen.address, seen.routing.leaving
+    if site is None:
+        return None
+    left = address is None or not address.through_routers
+    if left and since is None and (address is None or sum(address.ready.values())):
+        since = seen.now
+    if since is not None and seen.now - since >= PARTING:
+        return None
+    return site, since

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from modelfleet_operator.api.status import Status
@@ -117,6 +117,8 @@ class Verdict:
     switch: Switch
     routed: "Routed | None" = None
     """Behind routers: how the traffic is split; None: the address selects one revision."""
+    parting: tuple[Site, datetime | None] | None = None
+    """What the routers are still told of a deployment that has left them, and since when it has."""
 
 
 @dataclass(frozen=True, slots=True)

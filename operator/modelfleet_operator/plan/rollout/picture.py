@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
+from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import VariantStatus
 from modelfleet_operator.plan import replicas
 from modelfleet_operator.plan.rollout.facts import Arm, Facts, Judgement, Policy
-from modelfleet_operator.plan.rollout.progress import read_time
 from modelfleet_operator.plan.types import Revisions
 from modelfleet_operator.plan.verbs import verbs
 from modelfleet_operator.router import routes

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from modelfleet_contract import format_duration
+from modelfleet_operator.api.moments import read_time, written_time
 from modelfleet_operator.api.rollout import OnFailure
 from modelfleet_operator.api.status import Phase, RolloutStatus
 from modelfleet_operator.plan.rollout import shift
@@ -268,7 +269,7 @@ def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
     return replace(progress, pods=pods, idle_since=idle, again=again)
 
 
-# -- words and times
+# -- words
 
 
 def percent(parts: int) -> str:
@@ -277,18 +278,3 @@ def percent(parts: int) -> str:
 
 def replace_told(told: RolloutStatus, **changes: object) -> RolloutStatus:
     return told.model_copy(update=changes)
-
-
-def written_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def read_time(moment: str | None) -> datetime | None:
-    """None for what is no moment: anybody may have written into the status."""
-    if moment is None:
-        return None
-    try:
-        read = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    return read if read.tzinfo else None

@@ -47,8 +47,8 @@ class World:
     now: datetime = NOW
     demand: int = 2
     wanted: str = "r1"
-    policy: Policy = Policy()
-    verbs: Verbs = Verbs()
+    policy: Policy = field(default_factory=Policy)
+    verbs: Verbs = field(default_factory=Verbs)
     bad: set[str] = field(default_factory=set)
     """Revisions that the analysis finds worse."""
     dead: set[str] = field(default_factory=set)
