@@ -80,7 +80,8 @@ class Snapshot:
         writer.count(len(ladders))
         for bounds in ladders:
             writer.count(len(bounds))
-            writer.numbers(bounds)
+            for bound in bounds:
+                writer.number(bound)
         writer.count(len(self.pods))
         for uid, pod in sorted(self.pods.items()):
             _write_name(writer, uid)
@@ -100,7 +101,9 @@ class Snapshot:
         """Raises BrokenText. Without it the next look is the first: one period is lost."""
         reader = Reader(text, _KIND, _VERSION)
         at = reader.number()
-        ladders = [reader.numbers(reader.count()) for _ in range(reader.count())]
+        ladders = [
+            tuple(reader.number() for _ in range(reader.count())) for _ in range(reader.count())
+        ]
         pods = {}
         for _ in range(reader.count()):
             uid, started = _read_name(reader), reader.number()

@@ -167,7 +167,8 @@ class TwoArms:
         return cls(side, ratio, reader.numbers(POINTS), reader.numbers(POINTS))
 
 
-_HALVINGS = 60
+_HALVINGS = 32
+"""To within 1e-9."""
 
 
 def _falls_below(
