@@ -17,11 +17,6 @@ class BrokenText(ValueError):
     """A text that does not hold what it should. Start afresh."""
 
 
-def single(value: float) -> float:
-    """The nearest single-precision number: what a text gives back."""
-    return float(struct.unpack("<f", struct.pack("<f", value))[0])
-
-
 class Writer:
     """Collects numbers in the order in which a `Reader` takes them out again."""
 
