@@ -13,7 +13,10 @@ alpha, so it may be judged after every block of requests. All logarithms are nat
     means         means and ratios, also where the requests of one user are alike
     sample_ratio  did the arms get the shares of users that were asked for?
     counters      counters of several router pods -> what was added in one period
-    checks        the tests of a rollout gate, each with its memory
+    policy        what a rollout gate is asked to hold, and its stages
+    checks        the tests of a gate, each with its memory
+    memory        what one stage remembers, and how a look at the routers adds to it
+    findings      what each check has found: the numbers that people need, and one sentence
     gate          may the rollout go on, must it go back, or is it too early to say?
     admission     how long will a stage take at this traffic?
     experiment    arms against the control: difference, interval, p-value

@@ -264,7 +264,8 @@ def average(a: float, b: float) -> float:
     return log_sum([a, b]) + _HALF
 
 
-FARTHEST = 1e5
+FARTHEST = 100.0
+"""What needs so many times as much as has come leads nowhere, for all that is known."""
 
 
 def further(

@@ -105,7 +105,7 @@ def _failing(memory: Memory, check: Failing) -> Finding:
     harmful = check.harm >= needed
     seen = _of(check.candidate, "failed")
     if check.stable_fails_too:
-        says = f"{seen}, and of the stable revision {_of(check.stable, 'failed')}: both are failing"
+        says = f"{seen}, {_of_stable(check.stable)}: both are failing"
     elif harmful:
         says = f"{seen}: it is failing"
     else:
@@ -181,7 +181,7 @@ def _relative(memory: Memory, check: Relative, name: str, what: str, margins: Ma
         margin,
         more,
         check.harm < SUSPICION and point is not None and point <= max(margin, margins.floor),
-        f"{_of(check.candidate, what)}, of the stable revision {_of(check.stable, what)}: "
+        f"{_of(check.candidate, what)}, {_of_stable(check.stable)}: "
         f"{_so(shown, more, check.candidate)}",
     )
 
@@ -200,15 +200,20 @@ def _so(shown: Shown, more: int | None, seen: Tally) -> str:
     if not seen.requests:
         return "nothing to judge yet"
     if more is None:
-        return "not yet decided, and no number of requests like these would show that it is good"
+        return "not yet decided, and requests like these are not going to show that it is good"
     return f"not yet decided; about {more:,} more requests like these would show that it is good"
 
 
 def _of(tally: Tally, what: str) -> str:
-    if not tally.requests:
-        return f"0 of 0 requests {what}"
-    share = percent(tally.failures / tally.requests)
-    return f"{tally.failures:,} of {tally.requests:,} requests ({share}) {what}"
+    return f"{tally.failures:,} of {tally.requests:,} requests {what}{_share(tally)}"
+
+
+def _of_stable(tally: Tally) -> str:
+    return f"{tally.failures:,} of {tally.requests:,} of the stable revision{_share(tally)}"
+
+
+def _share(tally: Tally) -> str:
+    return "" if tally.rate is None else f" ({percent(tally.rate)})"
 
 
 def _rate(memory: Memory, arm: Tally) -> Rate:

@@ -15,6 +15,7 @@ A stage that does not get its least number of requests times out as well: somebo
 it.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -105,7 +106,7 @@ def _decide(memory: Memory, look: Look, found: tuple[Finding, ...], warming: boo
     judged = [f for f in found if f.harmless is not None]
     if not waits and all(f.shown is Shown.HARMLESS for f in judged):
         return Verdict.PASS, Action.NEXT, f"good enough after {memory.requests:,} requests"
-    why = waits or next(f"{f.check}: {f.says}" for f in judged if f.shown is not Shown.HARMLESS)
+    why = waits or _farthest(judged)
     if look.age >= policy.max_wait:
         return _timeout(memory, found, why)
     return (Verdict.WAIT if waits else Verdict.UNDECIDED), Action.HOLD, why
@@ -157,6 +158,13 @@ def _waits_for(memory: Memory, look: Look) -> str:
             "are compared"
         )
     return ""
+
+
+def _farthest(judged: list[Finding]) -> str:
+    """What is still open and needs the most."""
+    still = [f for f in judged if f.shown is not Shown.HARMLESS]
+    last = max(still, key=lambda f: math.inf if f.more is None else f.more)
+    return f"{last.check}: {last.says}"
 
 
 def _timeout(memory: Memory, found: tuple[Finding, ...], why: str) -> _Decision:

@@ -68,14 +68,16 @@ class Memory:
     def start(cls, policy: Policy, stage: Stage) -> "Memory":
         limits = tuple(Limit(1 - limit.quantile) for limit in policy.max_latency)
         rate = policy.max_error_rate
+        # A stage of all traffic has nobody to compare with; the limits go on.
+        both = stage.share < 1
         return cls(
             policy,
             stage,
             failing=Failing(),
             errors_limit=None if rate is None else Limit(rate),
-            errors=Relative.start(policy.errors) if policy.compare_errors else None,
+            errors=Relative.start(policy.errors) if policy.compare_errors and both else None,
             latency_limits=limits,
-            latency=Relative.start(policy.latency) if policy.compare_latency else None,
+            latency=Relative.start(policy.latency) if policy.compare_latency and both else None,
         )
 
     def warming(self, look: Look) -> bool:
