@@ -14,7 +14,8 @@ export PYTHONUNBUFFERED := 1
 export FLAVOR
 
 .PHONY: help demo demo-down test test-unit test-torch test-e2e check fix generate images cluster-up cluster-down \
-        kubeconfig prepare bench-overhead bench-runtime clean
+        kubeconfig prepare bench-overhead bench-runtime bench-analysis \
+        clean
 
 help: ## This list
 	@echo "modelfleet: serve machine-learning models on Kubernetes"
@@ -73,6 +74,9 @@ bench-overhead: .venv/.synced ## What the runtime costs on top of its HTTP serve
 
 bench-runtime: .venv/.synced ## The runtime against its peers (35 minutes; PEERS=, MODELS=, DEVICE=; needs cc, Java)
 	@$(RUN) -m benchmarks.runtime
+
+bench-analysis: .venv/.synced ## How often the rollout gate is wrong, and how soon it is right (5 minutes; SCALE=)
+	@$(RUN) -m benchmarks.analysis
 
 cluster-up: .venv/.synced ## A real Kubernetes to develop on, named dev (NAME=... for another)
 	@$(RUN) -m dev.cluster up --name $(or $(NAME),dev)
