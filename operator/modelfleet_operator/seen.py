@@ -137,6 +137,8 @@ class RouterPod:
     name: str
     ready: bool = False
     """It takes requests."""
+    uid: str = ""
+    started: datetime | None = None
     version: str = ""
     """Of our routing, as it serves it at this moment; empty where it serves none, or was silent."""
     reached: Mapping[str, int] = field(default_factory=dict)

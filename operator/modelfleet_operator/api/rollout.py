@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Duration, Shared
+from modelfleet_operator.api.analysis import Analysis
 from modelfleet_operator.api.rules import ATOMIC, bounded_duration, is_countable, rule, rules
 
 
@@ -77,6 +78,12 @@ class Rollout(Shared):
                 ".steps",
             ),
             rule(
+                "self.strategy == 'Progressive' || !has(self.analysis)",
+                "there is no step to judge: write strategy: Progressive with steps, or leave "
+                "analysis out.",
+                ".analysis",
+            ),
+            rule(
                 "!has(self.steps) || (self.steps.map(one, one.weight).isSorted() && "
                 "self.steps.all(one, self.steps.exists_one(two, two.weight == one.weight)))",
                 "the weights go up from step to step: put them in order, each once.",
@@ -92,6 +99,9 @@ class Rollout(Shared):
     steps: tuple[Step, ...] = Field(default=(), max_length=20, json_schema_extra=ATOMIC)
     """The shares of the traffic on the way, going up. Each follows when the new revision has the
     pods for it, and every router reaches them. All of the traffic comes after the last."""
+
+    analysis: Analysis | None = None
+    """Judge each step before the next, by what the routers count. Default: the pauses alone."""
 
     on_failure: OnFailure = OnFailure.ROLLBACK
     """What to do when the new revision is worse, or not ready within progressDeadline. Default

@@ -91,6 +91,56 @@ class Phase(StrEnum):
     """The traffic is back. The revision is not tried again until the spec changes."""
 
 
+class CheckStatus(Told):
+    """What the analysis has found by one check. Shares are percentages, evidence is a logarithm."""
+
+    name: str
+    """Such as errors, errors against stable, p99."""
+    verdict: str
+    """Harmful, Harmless or Open."""
+    requests: int = 0
+    """Of the candidate, judged so far."""
+    failures: int = 0
+    rate: str | None = None
+    low: str | None = None
+    """The true rate lies between low and high (with 95 %, whenever one looks)."""
+    high: str | None = None
+    stable_requests: int | None = None
+    stable_failures: int | None = None
+    stable_rate: str | None = None
+    difference: str | None = None
+    """The candidate's rate less the stable one's, over the same time."""
+    harm: str = ""
+    """Evidence that the candidate is worse."""
+    harm_needed: str = ""
+    """With so much it is rolled back."""
+    more: int | None = None
+    """Requests that are still needed, if they end as those before."""
+    message: str = Field(default="", max_length=4096)
+
+
+class AnalysisStatus(Told):
+    """How a step is judged so far."""
+
+    step: int = 0
+    verdict: str = ""
+    """Stale, WarmUp, Fail, Wait, Pass, Timeout or Undecided."""
+    action: str = "Hold"
+    """What follows: Hold, Next, Pause or RollBack."""
+    message: str = Field(default="", max_length=4096)
+    requests: int = 0
+    """Of the candidate, judged so far."""
+    more: int | None = None
+    """Requests until every check would pass; absent where that cannot be said."""
+    checks: tuple[CheckStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
+    missed: int = 0
+    """Looks in a row at which no router could be read."""
+    counted: str = Field(default="", max_length=65536)
+    """What the routers had counted at the last look; for the operator."""
+    evidence: str = Field(default="", max_length=65536)
+    """What was learnt so far; for the operator."""
+
+
 class RolloutStatus(Told):
     """A rollout that is on its way, or that failed."""
 
@@ -112,6 +162,8 @@ class RolloutStatus(Told):
     """Why it failed; empty while it has not."""
     failed_since: str | None = None
     """When the traffic was back; rollout.debugFor counts from here."""
+    analysis: AnalysisStatus | None = None
+    """How the step is judged; absent where spec.rollout.analysis is."""
     stamp: str = ""
     """What a verb has to bear to be meant for this step: GENERATION/ATTEMPT/STEP."""
 

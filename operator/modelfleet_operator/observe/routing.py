@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
@@ -77,9 +78,9 @@ async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) ->
     ready = not leaving and any(
         c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
     )
-    address = status.get("podIP")
+    address, uid, started = status.get("podIP"), pod["metadata"]["uid"], _started(status)
     if not address:
-        return RouterPod(name, ready, silent="it has no address yet")
+        return RouterPod(name, ready, uid, started, silent="it has no address yet")
     try:
         sites, config, statistics = await asyncio.gather(
             routers.ask(address, SITES_PATH),
@@ -89,10 +90,12 @@ async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) ->
         served, router = read_sites(sites).get(deployment), read_config(config)
         counters: dict[str, Counters] = read_statistics(statistics) if counted else {}
     except (Silent, Unreadable) as error:
-        return RouterPod(name, ready, silent=str(error))
+        return RouterPod(name, ready, uid, started, silent=str(error))
     return RouterPod(
         name=name,
         ready=ready,
+        uid=uid,
+        started=started,
         version="" if served is None else served.version,
         reached={
             revision: min(members.healthy, _healthy(router.grpc_members, revision, members))
@@ -100,6 +103,14 @@ async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) ->
         },
         counters=counters,
     )
+
+
+def _started(status: Json) -> datetime | None:
+    """When its process did: the counters are of this process."""
+    for container in status.get("containerStatuses", ()):
+        if "running" in container.get("state", {}):
+            return read_time(container["state"]["running"].get("startedAt"))
+    return None
 
 
 async def _nothing() -> str:

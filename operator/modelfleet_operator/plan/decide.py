@@ -1,10 +1,12 @@
 """One look: the picture -> the plan. The order of the steps is in their arguments."""
 
+from dataclasses import replace
+
 from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.plan import conditions, replicas, revisions, routing, traffic
+from modelfleet_operator.plan import analysis, conditions, replicas, revisions, routing, traffic
 from modelfleet_operator.plan.rollout import picture, progress
-from modelfleet_operator.plan.rollout.facts import Judgement
+from modelfleet_operator.plan.rollout.progress import replace_told
 from modelfleet_operator.plan.types import Defaults, Plan, Revisions, Routed, Verdict
 from modelfleet_operator.seen import InvalidSpec, Observed
 
@@ -26,8 +28,13 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
 
 
 def _routed(seen: Observed, spec: Spec, parts: Revisions, defaults: Defaults) -> Verdict:
-    facts = picture.facts(seen, spec, parts, Judgement())
+    told = picture.told(seen, parts)
+    serving = parts.serving.name if parts.serving is not None and parts.proven else None
+    analyzed = analysis.decide(seen, spec, told, serving)
+    facts = picture.facts(seen, spec, parts, analyzed.judgement)
     steps = progress.decide(facts)
+    if steps.told is not None and told is not None and steps.told.candidate == told.candidate:
+        steps = replace(steps, told=replace_told(steps.told, analysis=analyzed.status))
     site, refused = routing.decide(seen, spec, parts, steps, defaults)
     switch = traffic.through_routers(seen, parts, steps.stable)
     routed = Routed(steps, site, facts.demand, traffic.routers_serve(seen, site), refused)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.api.status import VariantStatus
+from modelfleet_operator.api.status import RolloutStatus, VariantStatus
 from modelfleet_operator.plan import replicas
 from modelfleet_operator.plan.rollout.facts import Arm, Facts, Judgement, Policy
 from modelfleet_operator.plan.types import Revisions
@@ -30,7 +30,7 @@ HOPELESS = frozenset(
 def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) -> Facts:
     wanted, routing = parts.wanted.name, seen.routing
     stable = parts.serving.name if parts.serving is not None and parts.proven else None
-    told = _told(seen, parts.wanted.variant)
+    variant = _told(seen, parts.wanted.variant)
     routers = asked_routers(seen)
     version = None if routing.site is None else routes.version(routing.site)
     lagging = tuple(r.name for r in routers if r.version != version)
@@ -39,7 +39,7 @@ def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) ->
         wanted=wanted,
         stable=stable,
         demand=_demand(seen, spec, stable),
-        arms={r.name: _arm(seen, r.name, routers, told) for r in parts.kept},
+        arms={r.name: _arm(seen, r.name, routers, variant) for r in parts.kept},
         written={} if routing.site is None else routes.weights(routing.site.intervals),
         served=bool(routers) and version is not None and not lagging,
         lagging=lagging,
@@ -50,10 +50,17 @@ def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) ->
             progress_deadline=spec.rollout.progress_deadline,
             longest_request=spec.runtime.timeout,
         ),
-        verbs=verbs(seen.resource, told),
+        verbs=verbs(seen.resource, variant),
         judgement=judgement,
-        told=None if told is None else told.rollout,
+        told=told(seen, parts),
     )
+
+
+def told(seen: Observed, parts: Revisions) -> RolloutStatus | None:
+    """The rollout as it was told last, if it is one to the wanted revision."""
+    variant = _told(seen, parts.wanted.variant)
+    found = None if variant is None else variant.rollout
+    return found if found is not None and found.candidate == parts.wanted.name else None
 
 
 def asked_routers(seen: Observed) -> tuple[RouterPod, ...]:
@@ -76,7 +83,7 @@ def _demand(seen: Observed, spec: Spec, stable: str | None) -> int:
 
 
 def _arm(
-    seen: Observed, name: str, routers: tuple[RouterPod, ...], told: VariantStatus | None
+    seen: Observed, name: str, routers: tuple[RouterPod, ...], variant: VariantStatus | None
 ) -> Arm:
     workload, trouble = seen.workloads.get(name), seen.trouble(name)
     asked = 0 if workload is None else workload.desired
@@ -86,7 +93,7 @@ def _arm(
         reachable=min((r.reached.get(name, 0) for r in routers if not r.silent), default=0),
         asked=asked,
         quiet=all(not r.silent and _in_flight(r, name) == 0 for r in routers),
-        idle_since=read_time(_idle(told).get(name)),
+        idle_since=read_time(_idle(variant).get(name)),
         hopeless=trouble.message if trouble and trouble.reason in HOPELESS else "",
     )
 

@@ -1,0 +1,212 @@
+"""Is the new revision good enough for its next share, or worse?
+
+What the routers have counted since the last look goes into the evidence that the step has gathered
+so far (`statistics/gate.py` decides on it). All of it stands in the status, as text, so that an
+operator that is replaced goes on where the other was.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from modelfleet_operator.api import analysis as asked
+from modelfleet_operator.api.moments import read_time
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.api.status import AnalysisStatus, CheckStatus, Phase, RolloutStatus
+from modelfleet_operator.plan.rollout.facts import Judgement
+from modelfleet_operator.router.observed import Counters
+from modelfleet_operator.seen import Observed, RouterPod
+from modelfleet_operator.statistics import gate
+from modelfleet_operator.statistics.counters import Pod, Snapshot, Traffic, added
+from modelfleet_operator.statistics.encoding import BrokenText
+from modelfleet_operator.statistics.findings import Finding
+from modelfleet_operator.statistics.gate import Action
+from modelfleet_operator.statistics.latency import Histogram
+from modelfleet_operator.statistics.memory import Look, Memory
+from modelfleet_operator.statistics.policy import (
+    LatencyLimit,
+    OnNoData,
+    OnTimeout,
+    Policy,
+    Stage,
+)
+
+INTERVAL = timedelta(seconds=5)
+"""Between two looks that are judged: histograms trail the counters by a second."""
+_STICKY_EFFECT = 3.0
+"""So many requests of one caller count as one, where callers stick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analyzed:
+    """What one look brought."""
+
+    judgement: Judgement
+    status: AnalysisStatus | None
+    """None: nothing is analyzed."""
+
+
+def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str | None) -> Analyzed:
+    """Of the rollout as it was told last."""
+    if spec.rollout.analysis is None:
+        return Analyzed(Judgement(), None)
+    if told is None or stable is None or told.failed or told.step >= len(spec.rollout.steps):
+        return Analyzed(Judgement(), None)
+    policy, stage = policy_of(spec), stage_of(spec, told.step)
+    before = told.analysis
+    now = snapshot(seen, stable, told.candidate)
+    old = None if before is None or before.step != told.step else _read(before.counted)
+    if before is not None and old is not None and now.at - old.at < INTERVAL.total_seconds():
+        return Analyzed(_judgement(Action(before.action), before.message), before)
+    memory = _memory(before if old is not None else None, policy, stage)
+    look = _look(seen, told, stable, old, now, 0 if before is None else before.missed)
+    after, judged = gate.judge(memory, look)
+    status = AnalysisStatus(
+        step=told.step,
+        verdict=judged.verdict.value,
+        action=judged.action.value,
+        message=judged.says,
+        requests=judged.requests,
+        more=judged.more,
+        checks=tuple(_check(finding) for finding in judged.findings),
+        missed=look.missed,
+        counted=now.to_text(),
+        evidence=after.to_text(),
+    )
+    return Analyzed(_judgement(judged.action, judged.says), status)
+
+
+def policy_of(spec: Spec) -> Policy:
+    wanted = spec.rollout.analysis
+    assert wanted is not None
+    limits = []
+    if wanted.max_latency is not None:
+        for quantile, limit in ((0.5, wanted.max_latency.p50), (0.95, wanted.max_latency.p95),
+                                (0.99, wanted.max_latency.p99)):  # fmt: skip
+            if limit is not None:
+                limits.append(LatencyLimit(quantile, limit / timedelta(milliseconds=1)))
+    rate = wanted.max_error_rate
+    return Policy(
+        max_error_rate=None if rate is None else float(rate.removesuffix("%")) / 100,
+        max_latency=tuple(limits),
+        compare_errors=wanted.compare_to_stable,
+        compare_latency=wanted.compare_to_stable,
+        min_requests=wanted.min_requests,
+        design_effect=1.0 if spec.routing.sticky is None else _STICKY_EFFECT,
+        warmup_seconds=wanted.warm_up / timedelta(seconds=1),
+        warmup_requests=50 if wanted.warm_up else 0,
+        min_duration=0.0,  # that is the step's pause
+        max_wait=wanted.timeout / timedelta(seconds=1),
+        on_no_data=OnNoData(asked.OnNoData(wanted.on_no_data).value),
+        on_timeout=OnTimeout(asked.OnUndecided(wanted.on_timeout).value),
+    )
+
+
+def stage_of(spec: Spec, step: int) -> Stage:
+    steps = spec.rollout.steps
+    after = steps[step + 1].weight if step + 1 < len(steps) else 100
+    return Stage(step + 1, len(steps), steps[step].weight / 100, after / 100)
+
+
+def _judgement(action: Action, says: str) -> Judgement:
+    match action:
+        case Action.NEXT:
+            return Judgement()
+        case Action.ROLL_BACK:
+            return Judgement(passes=False, fails=says)
+        case _:
+            return Judgement(passes=False, waits_for=says)
+
+
+def _memory(before: AnalysisStatus | None, policy: Policy, stage: Stage) -> Memory:
+    if before is not None:
+        try:
+            return Memory.from_text(before.evidence, policy, stage)
+        except BrokenText:
+            pass  # of another policy, or somebody has written there: what was learnt is lost
+    return Memory.start(policy, stage)
+
+
+def _read(text: str) -> Snapshot | None:
+    try:
+        return Snapshot.from_text(text)
+    except BrokenText:
+        return None
+
+
+def _look(
+    seen: Observed,
+    told: RolloutStatus,
+    stable: str,
+    old: Snapshot | None,
+    now: Snapshot,
+    missed: int,
+) -> Look:
+    held = read_time(told.held_since)
+    age = 0.0 if held is None else max(0.0, (seen.now - held).total_seconds())
+    seconds = 0.0 if old is None else max(0.0, now.at - old.at)
+    grown = {} if old is None else dict(added(old, now, (stable, told.candidate)).arms)
+    readable = any(not router.silent for router in seen.routing.routers)
+    return Look(
+        candidate=grown.get(told.candidate, Traffic()),
+        stable=grown.get(stable, Traffic()),
+        seconds=seconds,
+        age=age,
+        ready_for=age,
+        missed=0 if readable else missed + 1,
+        # The weights stood still from the last look to this one.
+        steady=told.phase is Phase.HOLDING and age >= seconds,
+    )
+
+
+def snapshot(seen: Observed, *revisions: str) -> Snapshot:
+    """What every router that could be asked has counted of these revisions."""
+    return Snapshot(
+        at=seen.now.timestamp(),
+        pods={
+            router.uid or router.name: _counted(router, revisions)
+            for router in seen.routing.routers
+            if not router.silent
+        },
+    )
+
+
+def _counted(router: RouterPod, revisions: tuple[str, ...]) -> Pod:
+    # A revision without a request has no counters yet, which says that it had none.
+    arms = {name: _traffic(router.counters.get(name, Counters())) for name in revisions}
+    return Pod(0.0 if router.started is None else router.started.timestamp(), arms)
+
+
+def _traffic(counters: Counters) -> Traffic:
+    requests, errors = sum(counters.answers.values()), counters.answers.get("5", 0)
+    latency = counters.latency
+    if not latency.bounds:
+        return Traffic(requests, errors)
+    steps = zip((0, *latency.cumulative), (*latency.cumulative, latency.count), strict=True)
+    counts = tuple(max(0, after - before) for before, after in steps)
+    return Traffic(requests, errors, Histogram(latency.bounds, counts))
+
+
+def _check(finding: Finding) -> CheckStatus:
+    stable, difference = finding.stable, finding.difference
+    return CheckStatus(
+        name=finding.check,
+        verdict=finding.shown.value,
+        requests=finding.candidate.requests,
+        failures=finding.candidate.failures,
+        rate=_text(finding.candidate.rate),
+        low=_text(finding.candidate.low),
+        high=_text(finding.candidate.high),
+        stable_requests=None if stable is None else stable.requests,
+        stable_failures=None if stable is None else stable.failures,
+        stable_rate=None if stable is None else _text(stable.rate),
+        difference=None if difference is None else _text(difference.point),
+        harm=f"{finding.harm:.2f}",
+        harm_needed=f"{finding.harm_needed:.2f}",
+        more=finding.more,
+        message=finding.says,
+    )
+
+
+def _text(share: float | None) -> str | None:
+    """A share as a percentage. The API has no numbers with a point."""
+    return None if share is None else f"{100 * share:.3g}%"
