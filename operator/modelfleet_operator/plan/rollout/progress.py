@@ -137,14 +137,15 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
         say = f"{others[0]}, the candidate before, gives its share back first"
         return _going(facts, stable, told, weights, Phase.STARTING, say)
     goal = _goal(facts, step)
-    if facts.weight(candidate) == goal and facts.served:
+    weights = shift.towards(facts, stable, candidate, goal)
+    if facts.served and facts.weight(candidate) == weights.get(candidate, 0) == goal:
         held = held or facts.now
         if goal == WHOLE:
             return Progress(candidate, {candidate: WHOLE}, {candidate: facts.demand})
         told = replace_told(told, held_since=written_time(held))
         left, why = _hold(facts, step, held)
         if why:
-            done = _going(facts, stable, told, dict(facts.written), Phase.HOLDING, why)
+            done = _going(facts, stable, told, weights, Phase.HOLDING, why)
             return replace(done, again=left)
         step += 1
         goal = _goal(facts, step)
