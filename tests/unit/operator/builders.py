@@ -7,6 +7,7 @@ built by `raw_*`.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,13 @@ from modelfleet_contract import ModelSource
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.api.status import Status
-from modelfleet_operator.plan import replicas, revisions, traffic
+from modelfleet_operator.api.status import RolloutStatus, Status, VariantStatus
+from modelfleet_operator.plan import replicas, revisions, routing, traffic
 from modelfleet_operator.plan.pod_template import pod_template
 from modelfleet_operator.plan.revisions import revision_name
+from modelfleet_operator.plan.rollout.progress import Progress
 from modelfleet_operator.plan.types import Defaults, Revisions, Verdict
+from modelfleet_operator.router import routes
 from modelfleet_operator.seen import (
     Address,
     InvalidSpec,
@@ -27,6 +30,8 @@ from modelfleet_operator.seen import (
     Pod,
     Resource,
     Revision,
+    RouterPod,
+    Routing,
     Trouble,
     Workload,
 )
@@ -158,6 +163,49 @@ def healthy(wanted: Spec | None = None, *, status: Status | None = None) -> Obse
         pods=pods(one, ready=count),
         address=address(one, ready={one.name: count}),
         status=status,
+    )
+
+
+def routed(
+    picture: Observed,
+    weights: Mapping[str, int] | None = None,
+    *,
+    refused: str = "",
+    behind: bool = False,
+    told: RolloutStatus | None = None,
+    stable: Revision | None = None,
+) -> Observed:
+    """The picture with a pair of routers, which serve these weights (parts of 10000 by revision)
+    and reach every ready pod. `behind`: one of them serves something else.
+
+    The spec has to ask for routers. `told` and `stable` go into the status.
+    """
+    asked = picture.resource.spec
+    assert isinstance(asked, Spec)
+    site = None
+    if weights is not None:
+        parts = revisions.decide(picture, asked, DEFAULTS)
+        steps = Progress(stable.name if stable else None, weights, {})
+        site, _ = routing.decide(picture, asked, parts, steps, DEFAULTS)
+    served = "" if site is None else routes.version(site)
+    reached = {r.name: picture.ready_pods(r.name) for r in picture.revisions}
+    pair = tuple(
+        RouterPod(
+            f"router-{n}", ready=True, version="" if behind and n else served, reached=reached
+        )
+        for n in range(2)
+    )
+    status = Status(
+        variants=(
+            VariantStatus(
+                name=labels.DEFAULT_VARIANT, stable=stable.name if stable else None, rollout=told
+            ),
+        )
+    )
+    return replace(
+        picture,
+        resource=replace(picture.resource, status=status),
+        routing=Routing(site, refused, routers=pair),
     )
 
 

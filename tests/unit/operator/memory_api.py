@@ -128,6 +128,15 @@ class MemoryApi(KubeApi):
         found = await self.get(kind, namespace, name)
         self._store(kind, found, _merged(found, {"spec": {"replicas": replicas}}))
 
+    async def annotate(
+        self, kind: Kind, namespace: str, name: str, annotations: dict[str, str | None]
+    ) -> None:
+        self._write("annotate", kind, name, {"metadata": {"annotations": annotations}})
+        found = await self.get(kind, namespace, name)
+        merged = {**found["metadata"].get("annotations", {}), **annotations}
+        left = {key: text for key, text in merged.items() if text is not None}
+        self._store(kind, found, {**found, "metadata": {**found["metadata"], "annotations": left}})
+
     async def replace(self, kind: Kind, namespace: str, body: Json) -> Json:
         name = body["metadata"]["name"]
         self._write("replace", kind, name, body)

@@ -10,6 +10,7 @@ from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.status import Status, VariantStatus
 from modelfleet_operator.children.all_of import all_of
 from modelfleet_operator.cluster.errors import Conflict, Refused, Unavailable
+from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.loop import Key, Look
 from modelfleet_operator.observe.gather import observe
 from modelfleet_operator.plan.types import Event
@@ -40,7 +41,7 @@ def asking(api: MemoryApi, model: str = "v1", **more: Any) -> None:
 
 
 async def picture(api: MemoryApi) -> Observed:
-    found = await observe(api, NAMESPACE, NAME, NOW)
+    found = await observe(api, RouterApi(), NAMESPACE, NAME, NOW)
     assert found is not None
     return found
 
@@ -344,7 +345,7 @@ async def test_an_event_says_what_happened_to_whom() -> None:
 
 
 def look(api: MemoryApi) -> Look:
-    return Look(api, DEFAULTS, "operator-1", clock=lambda: NOW)
+    return Look(api, RouterApi(), DEFAULTS, "operator-1", clock=lambda: NOW)
 
 
 async def test_a_look_at_what_is_being_deleted_does_nothing() -> None:

@@ -71,13 +71,15 @@ def test_a_share_waits_for_its_pods() -> None:
 def test_a_share_waits_for_every_router_to_reach_the_pods() -> None:
     found = decide(arms={A: arm(4), B: arm(1, reachable=0)})
     assert found.weights == {A: 10000}
-    assert found.told and "the routers reach 0 of its 1 pods" in found.told.message
+    assert found.told
+    assert "the routers reach 0 of its 1 pods" in found.told.message
 
 
 def test_a_share_waits_for_the_one_before_it() -> None:
     found = decide(served=False, lagging=("router-2",))
     assert found.weights == {A: 10000}
-    assert found.told and "router-2" in found.told.message
+    assert found.told
+    assert "router-2" in found.told.message
 
 
 def test_with_its_pods_it_gets_its_share() -> None:
@@ -90,7 +92,8 @@ def test_a_step_counts_from_when_every_router_serves_it() -> None:
     assert phase(shifting) is Phase.SHIFTING
     found = decide(**AT_TEN, told=told(Phase.SHIFTING))
     assert phase(found) is Phase.HOLDING
-    assert found.told and found.told.held_since == written_time(NOW)
+    assert found.told
+    assert found.told.held_since == written_time(NOW)
     assert found.again == timedelta(minutes=2)
 
 
@@ -102,9 +105,7 @@ def test_a_step_counts_from_when_every_router_serves_it() -> None:
         pytest.param(60, {"verbs": Verbs(promoted=0)}, 1, id="promoted before its time"),
         pytest.param(60, {"verbs": Verbs(promoted=FULL)}, 1, id="promoted past every step"),
         pytest.param(120, {"verbs": Verbs(paused=True)}, 0, id="paused"),
-        pytest.param(
-            120, {"judgement": Judgement(passes=False)}, 0, id="the analysis needs more"
-        ),
+        pytest.param(120, {"judgement": Judgement(passes=False)}, 0, id="the analysis needs more"),
     ],
 )
 def test_when_the_next_step_comes(ago: float, more: dict[str, Any], step: int) -> None:
@@ -152,13 +153,15 @@ def test_the_earlier_one_shrinks_when_nothing_of_it_is_in_flight() -> None:
 def test_what_rolls_back(more: dict[str, Any], why: str) -> None:
     found = decide(**AT_TEN, told=told(held_since=held(10)), **more)
     assert (found.weights, phase(found)) == ({A: 10000}, Phase.ROLLING_BACK)
-    assert found.told and found.told.failed == why
+    assert found.told
+    assert found.told.failed == why
 
 
 def test_a_revision_that_is_not_ready_in_time_is_rolled_back() -> None:
     waits = told(Phase.STARTING, waiting_since=held(16 * 60))
     found = decide(arms={A: arm(4), B: arm(0, 1)}, told=waits)
-    assert found.told and "progressDeadline (15m)" in found.told.failed
+    assert found.told
+    assert "progressDeadline (15m)" in found.told.failed
     asked = Policy(steps=STEPS, on_failure=OnFailure.PAUSE)
     paused = decide(arms={A: arm(4), B: arm(0, 1)}, told=waits, policy=asked)
     assert phase(paused) is Phase.PAUSED
@@ -173,7 +176,8 @@ def test_a_failed_one_is_kept_for_a_while_and_not_tried_again() -> None:
     later = decide(told=failed)
     assert (later.weights, later.pods.get(B, 0), phase(later)) == ({A: 10000}, 0, Phase.FAILED)
     again = decide(told=failed, verbs=Verbs(retried=True))
-    assert again.told and (again.told.attempt, again.told.failed) == (2, "")
+    assert again.told
+    assert (again.told.attempt, again.told.failed) == (2, "")
 
 
 def test_an_abort_wins_over_a_retry_and_a_promotion() -> None:
@@ -202,7 +206,8 @@ def test_a_candidate_that_loses_pods_keeps_what_it_can_carry() -> None:
 def test_the_newest_spec_wins_and_the_candidate_before_gives_back_first() -> None:
     found = decide(wanted=C, arms={A: arm(4), B: arm(2), C: arm(4)}, written={A: 5000, B: 5000})
     assert found.weights == {A: 10000}
-    assert found.told and found.told.candidate == C
+    assert found.told
+    assert found.told.candidate == C
     after = decide(wanted=C, arms={A: arm(4), B: arm(2), C: arm(4)}, told=found.told)
     assert after.weights == {A: 9000, C: 1000}
 
@@ -214,7 +219,8 @@ def test_a_sick_stable_revision_is_no_reason_to_wait() -> None:
 
 def test_an_emptied_status_does_not_throw_a_rollout_back() -> None:
     found = decide(written={A: 5000, B: 5000}, arms={A: arm(4), B: arm(2)})
-    assert found.told and (found.told.step, found.weights) == (1, {A: 5000, B: 5000})
+    assert found.told
+    assert (found.told.step, found.weights) == (1, {A: 5000, B: 5000})
 
 
 def test_the_first_revision_gets_everything_at_once() -> None:
