@@ -31,6 +31,8 @@ SOON_S = 0.2
 REFUSED_S = 15.0
 """After a refusal: a quota or a policy changes when a person changes it."""
 LONGEST_BACKOFF_S = 60.0
+PATIENCE_S, MOST_PATIENT_S = 0.1, 5.0
+"""So much longer is each wait after looks that nothing has called for, and at most."""
 
 
 class Key(NamedTuple):
@@ -132,7 +134,7 @@ class Keeper:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _live(self, key: Key, wake: asyncio.Event) -> None:
-        failures = 0
+        failures = unwoken = 0
         try:
             while True:
                 async with self._slots:
@@ -156,18 +158,24 @@ class Keeper:
                         rest = _backoff(failures, None)
                         log.exception("a look failed; this is a bug", extra=_about(key))
                 rest = self._resync_s if rest is None else min(rest, self._resync_s)
-                await _first(wake, rest * random.uniform(1.0, 1.1))
+                # What nobody tells (a router took its configuration) is asked for often at first,
+                # and ever less often while it does not come.
+                rest = max(rest, min(MOST_PATIENT_S, PATIENCE_S * unwoken))
+                woken = await _first(wake, rest * random.uniform(1.0, 1.1))
+                unwoken = 0 if woken else unwoken + 1
         finally:
             self._wakes.pop(key, None)
             self._tasks.pop(key, None)
 
 
-async def _first(wake: asyncio.Event, seconds: float) -> None:
+async def _first(wake: asyncio.Event, seconds: float) -> bool:
+    """Whether it was woken, before the time was over."""
     try:
         async with asyncio.timeout(seconds):
             await wake.wait()
     except TimeoutError:
-        pass
+        return False
+    return True
 
 
 def _backoff(failures: int, error: ApiError | None) -> float:
