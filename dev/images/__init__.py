@@ -1,7 +1,7 @@
-"""Where do the images of the operator and the runtime come from?
+"""Where do the images of the operator, the router and the runtime come from?
 
-`build(flavor="onnx")` answers with all of them as OCI archives; `python3 -m dev.images --help` is the
-same for a person. The room uses the standard library alone, because it also starts where no
+`build(flavor="onnx")` answers with all of them as OCI archives; `python3 -m dev.images --help` is
+the same for a person. The room uses the standard library alone, because it also starts where no
 virtual environment exists.
 
 A reader's way, in the order things happen::

@@ -88,7 +88,9 @@ def _add_choice(verb: argparse.ArgumentParser) -> None:
         default="onnx",
         help="of the runtime: onnx (the default; small), or torch as well",
     )
-    verb.add_argument("--only", choices=("operator", "router", "runtime"), help="one image instead of all")
+    verb.add_argument(
+        "--only", choices=("operator", "router", "runtime"), help="one image instead of all"
+    )
     verb.add_argument(
         "--base",
         metavar="REFERENCE",

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH
+from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH, SERVED_BY_HEADER
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import ClientLeft, MethodNotAllowed, Refusal
 from modelfleet_runtime.http.hangups import Hangups
@@ -35,9 +35,14 @@ _PROBE = Route("", None, simple.refuse)
 class App:
     """One server's routes. Make it inside the running loop."""
 
-    def __init__(self, service: Service, rest: Callable[["App"], AsgiApp]) -> None:
-        """`rest` makes the FastAPI application (in a thread, once)."""
+    def __init__(
+        self, service: Service, rest: Callable[["App"], AsgiApp], revision: str = ""
+    ) -> None:
+        """`rest` makes the FastAPI application (in a thread, once). `revision` is what readiness
+        says of itself to the router; empty: nothing."""
         self.service = service
+        named = [(SERVED_BY_HEADER.encode(), revision.encode())] if revision else []
+        self._ready_headers = [*JSON_HEADERS, *named]
         life = service.life
         self._make_rest = rest
         self._rest: asyncio.Future[AsgiApp] | None = None
@@ -142,7 +147,8 @@ class App:
         return _json(503, {"status": "dead", "live": False, "why": why})
 
     def _ready(self, said: dict[str, Any]) -> Answer:
-        return _json(200 if self.service.life.ready else 503, said)
+        status = 200 if self.service.life.ready else 503
+        return Answer(status, self._ready_headers, orjson.dumps(said))
 
     def _metrics_page(self, headers: dict[bytes, bytes]) -> Answer:
         accept = headers.get(b"accept", b"").decode("latin-1")

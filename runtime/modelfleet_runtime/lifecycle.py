@@ -91,7 +91,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     watch(loop)
     sock = server.listen(settings.host, settings.port)
     grpc = await _open_grpc(service, document, settings)
-    http = server.make(App(service, _rest), settings)
+    http = server.make(App(service, _rest, document.revision), settings)
     http.config.timeout_graceful_shutdown = CLOSING_S
     serving = loop.create_task(http.serve(sockets=[sock]))
     worker = Worker(loop)

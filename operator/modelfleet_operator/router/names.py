@@ -46,9 +46,6 @@ DRAW_HEADER: Final = "x-modelfleet-draw"
 ALL_SITES: Final = "all_sites"
 """The virtual host that answers for `SITES_PATH`. No site can have that name: it has a `_`."""
 
-SERVED_BY_HEADER: Final = "x-envoy-upstream-healthchecked-cluster"
-"""With which a pod says, in its health answer, of which revision it is."""
-
 _CLUSTER: Final = re.compile(
     r"([a-z0-9-]+)_([a-z0-9-]+)_(http|grpc)(?:_(endpoints|dns))?", re.ASCII
 )
