@@ -22,6 +22,11 @@ SITES_PORT: Final = 9903
 FIRST_SITE_PORT: Final = 10_000
 LAST_SITE_PORT: Final = 19_999
 
+ANY_IPV4: Final = "0.0.0.0"
+ANY: Final = "::"
+"""For pods that have IPv6 addresses; takes IPv4 as well. Not the default: a node without IPv6
+refuses it, and then nothing is listened on."""
+
 BOOTSTRAP_FOLDER: Final = "/etc/envoy/bootstrap"
 CONFIG_FOLDER: Final = "/etc/envoy/sites"
 
