@@ -1,4 +1,4 @@
-"""Where do the images of the operator and the runtime come from?
+"""Where do the images of the operator, the router and the runtime come from?
 
 `build(flavor="onnx")` answers with all of them as OCI archives; `python3 -m dev.images --help` is
 the same for a person. The room uses the standard library alone, because it also starts where no

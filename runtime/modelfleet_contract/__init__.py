@@ -25,6 +25,7 @@ from modelfleet_contract.document import (
     METRICS_PATH,
     MODELS_FOLDER,
     READY_PATH,
+    SERVED_BY_HEADER,
     ServeDocument,
 )
 from modelfleet_contract.duration import Duration, format_duration, parse_duration
@@ -51,6 +52,7 @@ __all__ = [
     "METRICS_PATH",
     "MODELS_FOLDER",
     "READY_PATH",
+    "SERVED_BY_HEADER",
     "URI_PATTERN",
     "Batching",
     "ByteSize",

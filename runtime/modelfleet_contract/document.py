@@ -29,6 +29,9 @@ GRPC_PORT: Final = 8081
 GRPC_PORT_NAME: Final = "grpc"
 METRICS_PATH: Final = "/metrics"
 READY_PATH: Final = "/health/ready"
+SERVED_BY_HEADER: Final = "x-envoy-upstream-healthchecked-cluster"
+"""On the answer of `READY_PATH`: the revision. The router keeps a pod that the DNS does not name at
+the moment, and leaves it when the same address answers for another revision."""
 LIVE_PATH: Final = "/health/live"
 
 
@@ -42,7 +45,7 @@ class ServeDocument(Shared):
     """The namespace of the ModelDeployment, for logs; empty without a cluster."""
 
     revision: str = ""
-    """The name of the revision, for logs; empty without a cluster."""
+    """The name of the revision, for logs and for the router; empty without a cluster."""
 
     model: ModelSource
     """Which model."""

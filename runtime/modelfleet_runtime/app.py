@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH
+from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH, SERVED_BY_HEADER
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import ClientLeft, MethodNotAllowed, Refusal
 from modelfleet_runtime.http.hangups import Hangups
@@ -28,9 +28,6 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, incoming.Receive, Send], Awaitable[None]]
 
-SERVED_BY = b"x-envoy-upstream-healthchecked-cluster"
-"""Envoy's name for it: of which service the one who answers a health check is."""
-
 _CLOSE = (b"connection", b"close")
 _PROBE = Route("", None, simple.refuse)
 
@@ -41,14 +38,11 @@ class App:
     def __init__(
         self, service: Service, rest: Callable[["App"], AsgiApp], revision: str = ""
     ) -> None:
-        """`rest` makes the FastAPI application (in a thread, once). `revision` is the one that the
-        pod is of, where there is a cluster."""
+        """`rest` makes the FastAPI application (in a thread, once). `revision` is what readiness
+        says of itself to the router; empty: nothing."""
         self.service = service
-        # A router keeps a pod for as long as it passes its checks. When the address was given to
-        # another model's pod, this is how it sees that.
-        self._ready_headers = list(JSON_HEADERS)
-        if revision:
-            self._ready_headers.append((SERVED_BY, revision.encode()))
+        named = [(SERVED_BY_HEADER.encode(), revision.encode())] if revision else []
+        self._ready_headers = [*JSON_HEADERS, *named]
         life = service.life
         self._make_rest = rest
         self._rest: asyncio.Future[AsgiApp] | None = None

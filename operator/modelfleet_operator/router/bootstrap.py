@@ -32,8 +32,8 @@ class Bounds:
     """Of callers, at once."""
     latency_ms: tuple[float, ...] = LADDER_MS
     folder: str = names.CONFIG_FOLDER
-    address: str = "::"
-    """Where the ops listener listens; `::` takes IPv4 as well."""
+    address: str = names.ANY_IPV4
+    """Where the ops listener listens."""
     admin_port: int = names.ADMIN_PORT
     ops_port: int = names.OPS_PORT
     sites_port: int = names.SITES_PORT

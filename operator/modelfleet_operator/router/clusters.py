@@ -36,7 +36,7 @@ def clusters(sites: Iterable[Site], discovery: Discovery, folder: str, dns_s: fl
     for site in sorted(sites, key=lambda site: site.name):
         for arm in site.arms:
             for name, port in ports(site, arm):
-                one = _Cluster(name, arm, port, shadow=arm.revision not in site.routed)
+                one = _Cluster(name, arm, port, shadow=arm.revision in site.only_mirrored)
                 made += one.whole(discovery, folder, dns_s)
     return made
 

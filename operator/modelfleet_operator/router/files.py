@@ -33,8 +33,8 @@ class Pair:
     dns_s: float = 1.0
     """How often a Service's name is asked for, in seconds."""
     folder: str = names.CONFIG_FOLDER
-    address: str = "::"
-    """Where the listeners listen; `::` takes IPv4 as well."""
+    address: str = names.ANY_IPV4
+    """Where the listeners listen."""
 
 
 @dataclass(frozen=True, slots=True)

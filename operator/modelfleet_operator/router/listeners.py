@@ -17,8 +17,8 @@ TYPE: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"
 _BUFFER_BYTES: Final = 1024 * 1024
 
 
-def listeners(sites: Iterable[Site], folder: str, address: str = "::") -> list[Json]:
-    """All listeners of all sites, sites by name. `::` takes IPv4 as well."""
+def listeners(sites: Iterable[Site], folder: str, address: str) -> list[Json]:
+    """All listeners of all sites, sites by name."""
     made = []
     for site in sorted(sites, key=lambda site: site.name):
         for protocol, port in ((Protocol.HTTP, site.http_port), (Protocol.GRPC, site.grpc_port)):
@@ -55,7 +55,7 @@ def listener(name: str, site: str, address: str, port: int, folder: str) -> Json
 
 def socket_address(address: str, port: int) -> Json:
     at: Json = {"address": address, "port_value": port}
-    if address == "::":
+    if address == names.ANY:
         at["ipv4_compat"] = True
     return {"socket_address": at}
 

@@ -22,6 +22,11 @@ SITES_PORT: Final = 9903
 FIRST_SITE_PORT: Final = 10_000
 LAST_SITE_PORT: Final = 19_999
 
+ANY_IPV4: Final = "0.0.0.0"
+ANY: Final = "::"
+"""For pods that have IPv6 addresses; takes IPv4 as well. Not the default: a node without IPv6
+refuses it, and then nothing is listened on."""
+
 BOOTSTRAP_FOLDER: Final = "/etc/envoy/bootstrap"
 CONFIG_FOLDER: Final = "/etc/envoy/sites"
 
@@ -45,9 +50,6 @@ DRAW_HEADER: Final = "x-modelfleet-draw"
 """A new random value for each request: the cookie of a caller who has none."""
 ALL_SITES: Final = "all_sites"
 """The virtual host that answers for `SITES_PATH`. No site can have that name: it has a `_`."""
-
-SERVED_BY_HEADER: Final = "x-envoy-upstream-healthchecked-cluster"
-"""With which a pod says, in its health answer, of which revision it is."""
 
 _CLUSTER: Final = re.compile(
     r"([a-z0-9-]+)_([a-z0-9-]+)_(http|grpc)(?:_(endpoints|dns))?", re.ASCII

@@ -26,6 +26,8 @@ NAME: Final = "modelfleet-router"
 SHARED: Final = "modelfleet-router"
 """The name of the pair that a namespace's ModelDeployments share."""
 CONTAINER: Final = "router"
+DRAIN: Final = "/usr/local/bin/drain"
+"""`drain.sh` in the image."""
 USER: Final = 65532
 PORT: Final = 80
 """On which callers ask for HTTP, at the stable Service."""
@@ -54,6 +56,8 @@ class Routers:
     """Threads that serve. Envoy's own default is one for each core of the node."""
     memory_mib: int = 256
     """The limit; three quarters of it are Envoy's heap."""
+    address: str = names.ANY_IPV4
+    """Where they listen; `names.ANY` where pods have IPv6 addresses. `Pair` needs the same."""
     latency_ms: tuple[float, ...] = LADDER_MS
     """Bounds of the latency buckets; `bootstrap.with_limits` adds the limits of a resource."""
     drain_s: int = _DRAINS_S[0]
@@ -85,7 +89,11 @@ def all_of(routers: Routers, data: Mapping[str, str]) -> tuple[Json, ...]:
 
 
 def bootstrap_config(routers: Routers) -> Json:
-    bounds = Bounds(heap_bytes=routers.memory_mib * MIB * 3 // 4, latency_ms=routers.latency_ms)
+    bounds = Bounds(
+        heap_bytes=routers.memory_mib * MIB * 3 // 4,
+        latency_ms=routers.latency_ms,
+        address=routers.address,
+    )
     text = json.dumps(bootstrap(bounds), separators=(",", ":"), sort_keys=True)
     name = f"{routers.name}-bootstrap-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
     body = {"immutable": True, "data": {names.BOOTSTRAP_FILE: text}}
@@ -241,7 +249,7 @@ def _container(routers: Routers) -> Json:
             "failureThreshold": 3,
         },
         "lifecycle": {
-            "preStop": {"exec": {"command": ["drain", str(NOTICE_S), str(routers.drain_s)]}}
+            "preStop": {"exec": {"command": [DRAIN, str(NOTICE_S), str(routers.drain_s)]}}
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {

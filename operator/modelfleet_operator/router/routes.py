@@ -9,13 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from modelfleet_operator.router import names
 from modelfleet_operator.router.names import ClusterName, Json
 from modelfleet_operator.router.site import (
-    WHOLE,
-    Arm,
     Intervals,
     Match,
     Mirror,
@@ -83,113 +82,110 @@ def says(path: str, body: Json) -> Json:
         "match": {"path": path},
         "direct_response": {"status": 200, "body": {"inline_string": text}},
         "response_headers_to_add": [
-            {
-                "header": {"key": "content-type", "value": "application/json"},
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }
+            _header("content-type", "application/json", "OVERWRITE_IF_EXISTS_OR_ADD")
         ],
     }
 
 
 def _routes(site: Site) -> Iterator[Json]:
+    with_grpc = any(arm.grpc_port is not None for arm in site.arms)
     for match in (*site.matches, Match(to=site.intervals)):
-        where: Json = {"prefix": match.path_prefix}
         headers = [
             {"name": header.name, "string_match": {"exact": header.value}}
             for header in match.headers
         ]
-        for who, extra in _callers(site, match):
-            condition = {**where, **_not_empty(headers=headers + who)}
-            if any(arm.grpc_port is not None for arm in site.arms):
-                grpc = {**condition, "grpc": {}}
-                yield {"match": grpc, **_target(site, match.to, Protocol.GRPC, extra)}
-            yield {"match": condition, **_target(site, match.to, Protocol.HTTP, extra)}
+        for callers in _callers(site, match):
+            condition: Json = {"prefix": match.path_prefix}
+            if told_apart := [*headers, *callers.told_by]:
+                condition["headers"] = told_apart
+            if with_grpc:
+                target = _target(site, match.to, callers, Protocol.GRPC)
+                yield {"match": {**condition, "grpc": {}}, **target}
+            yield {"match": condition, **_target(site, match.to, callers, Protocol.HTTP)}
 
 
-_Callers = Iterator[tuple[list[Json], Json]]
-"""Further header matches, and what the route then has beside its target."""
+@dataclass(frozen=True, slots=True)
+class _Callers:
+    """Some of those whom a match takes."""
+
+    told_by: tuple[Json, ...] = ()
+    """Conditions on their headers, beside the match's own."""
+    hashed_by: Json | None = None
+    """From what their place is computed; None: chance decides."""
+    given: Json | None = None
+    """A header of the answer."""
 
 
-def _callers(site: Site, match: Match) -> _Callers:
+def _callers(site: Site, match: Match) -> Iterator[_Callers]:
     if len({each.revision for each in match.to if each.parts}) == 1:
-        yield [], {}
+        yield _Callers()
         return
     match site.sticky:
         case None:
-            yield [], {}
+            yield _Callers()
         case StickyHeader(name):
             # An empty value has a hash like any other: all of those would be on one arm.
-            yield [{"name": name, "string_match": {"exact": ""}}], {}
-            yield [], {"hash_policy": [{"header": {"header_name": name}}]}
+            yield _Callers(told_by=({"name": name, "string_match": {"exact": ""}},))
+            yield _Callers(hashed_by={"header": {"header_name": name}})
         case StickyCookie(name, max_age_s):
-            known = {
-                "name": "cookie",
-                "string_match": {"safe_regex": {"regex": f"(.*; *)?{re.escape(name)}=[^;]+.*"}},
-            }
-            yield [known], {"hash_policy": [{"cookie": {"name": name}}]}
-            yield [], _given_cookie(name, max_age_s)
+            there = {"safe_regex": {"regex": f"(.*; *)?{re.escape(name)}=[^;]+.*"}}
+            yield _Callers(
+                told_by=({"name": "cookie", "string_match": there},),
+                hashed_by={"cookie": {"name": name}},
+            )
+            # The arm of a new caller is that of the cookie with which it will come back.
+            yield _Callers(
+                hashed_by={"header": {"header_name": names.DRAW_HEADER}},
+                given=_cookie(name, max_age_s),
+            )
 
 
-def _given_cookie(name: str, max_age_s: int) -> Json:
-    """The arm of a new caller is that of the cookie with which it will come back."""
+def _cookie(name: str, max_age_s: int) -> Json:
     value = (
         f"{name}=%REQ({names.DRAW_HEADER})%; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax"
     )
-    return {
-        "hash_policy": [{"header": {"header_name": names.DRAW_HEADER}}],
-        "response_headers_to_add": [
-            {
-                "header": {"key": "set-cookie", "value": value},
-                "append_action": "APPEND_IF_EXISTS_OR_ADD",
-            }
-        ],
-    }
+    return _header("set-cookie", value, "APPEND_IF_EXISTS_OR_ADD")
 
 
-def _target(site: Site, to: Intervals, protocol: Protocol, extra: Json) -> Json:
-    arms = {arm.revision: arm for arm in site.arms}
-    # Its value is still read for the answer where a cookie is given.
-    removed = [] if "response_headers_to_add" in extra else [names.DRAW_HEADER]
-    beside = {key: value for key, value in extra.items() if key != "hash_policy"}
-    route: Json = {
-        **_split(site, arms, to, protocol, "hash_policy" in extra),
-        **({"hash_policy": extra["hash_policy"]} if "hash_policy" in extra else {}),
-        # A stream may last; what counts is silence.
-        "timeout": "0s",
-    }
-    mirrors = [_mirror(site, arms, mirror, protocol) for mirror in site.mirrors if mirror.parts]
-    if mirrors:
-        route["request_mirror_policies"] = mirrors
-    return {"route": route, **_not_empty(request_headers_to_remove=removed), **beside}
+def _header(key: str, value: str, action: str) -> Json:
+    return {"header": {"key": key, "value": value}, "append_action": action}
 
 
-def _split(
-    site: Site, arms: dict[str, Arm], to: Intervals, protocol: Protocol, sticky: bool
-) -> Json:
-    """The intervals stay in their order: it is what keeps a sticky caller where it is."""
-    weighted: Json = {
-        "clusters": [
-            {"name": cluster_of(site, arms.get(each.revision), each.revision, protocol),
-             "weight": each.parts}
-            for each in to
-            if each.parts
-        ]
-    }  # fmt: skip
-    if sticky:
+def _target(site: Site, to: Intervals, callers: _Callers, protocol: Protocol) -> Json:
+    weighted: Json = {"clusters": _weighted(site, to, protocol)}
+    # A stream may last; what counts is silence, and that is in the retry policy.
+    route: Json = {"weighted_clusters": weighted, "timeout": "0s"}
+    if callers.hashed_by is not None:
         weighted["use_hash_policy"] = True
-    return {"weighted_clusters": weighted}
+        route["hash_policy"] = [callers.hashed_by]
+    if mirrors := [_mirror(site, mirror, protocol) for mirror in site.mirrors if mirror.parts]:
+        route["request_mirror_policies"] = mirrors
+    if callers.given is not None:  # its value is read from the request when the answer comes
+        return {"route": route, "response_headers_to_add": [callers.given]}
+    return {"route": route, "request_headers_to_remove": [names.DRAW_HEADER]}
 
 
-def cluster_of(site: Site, arm: Arm | None, revision: str, protocol: Protocol) -> str:
+def _weighted(site: Site, to: Intervals, protocol: Protocol) -> list[Json]:
+    """In their order: it is what keeps a sticky caller where it is."""
+    return [
+        {"name": _cluster(site, each.revision, protocol), "weight": each.parts}
+        for each in to
+        if each.parts
+    ]
+
+
+def _cluster(site: Site, revision: str, protocol: Protocol) -> str:
     """A revision without gRPC gets its share of the calls, and answers them as it can."""
-    if protocol is Protocol.GRPC and arm is not None and arm.grpc_port is None:
+    if protocol is Protocol.GRPC and all(
+        arm.grpc_port is None for arm in site.arms if arm.revision == revision
+    ):
         protocol = Protocol.HTTP
     return str(ClusterName(site.name, revision, protocol))
 
 
-def _mirror(site: Site, arms: dict[str, Arm], mirror: Mirror, protocol: Protocol) -> Json:
+def _mirror(site: Site, mirror: Mirror, protocol: Protocol) -> Json:
     return {
-        "cluster": cluster_of(site, arms.get(mirror.revision), mirror.revision, protocol),
+        "cluster": _cluster(site, mirror.revision, protocol),
         "runtime_fraction": {
             "default_value": {"numerator": mirror.parts, "denominator": "TEN_THOUSAND"}
         },
@@ -217,10 +213,3 @@ def _retry_policy(site: Site) -> Json:
         ],
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
     }
-
-
-def _not_empty(**fields: list[Json] | list[str]) -> Json:
-    return {key: value for key, value in fields.items() if value}
-
-
-assert WHOLE == 10_000, "the mirrors' denominator"

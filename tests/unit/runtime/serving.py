@@ -53,6 +53,7 @@ async def running(
     transport: str = "own",
     access_log: bool = False,
     keep_alive_seconds: int = 75,
+    revision: str = "",
     **steps: Callable[..., object],
 ) -> AsyncIterator[Running]:
     loop = asyncio.get_running_loop()
@@ -76,7 +77,7 @@ async def running(
     service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits(), access_log)
     sock = server.listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
-    http = server.make(App(service, _pages), settings)
+    http = server.make(App(service, _pages, revision), settings)
     serving = loop.create_task(http.serve(sockets=[sock]))
     await http.listening.wait()
 

@@ -42,3 +42,12 @@ async def test_a_batch_that_never_ends_fails_liveness() -> None:
         gate.set()
         assert (await asked).status_code == 200
         assert (await at.client.get("/health/live")).status_code == 200
+
+
+async def test_readiness_tells_the_router_of_which_revision_it_is() -> None:
+    header = "x-envoy-upstream-healthchecked-cluster"
+    async with running(doubling(), revision="digits-0a1b2c3d4e", loaded=False) as at:
+        answer = await at.client.get("/health/ready")
+        assert (answer.status_code, answer.headers[header]) == (503, "digits-0a1b2c3d4e")
+    async with running(doubling()) as at:
+        assert header not in (await at.client.get("/health/ready")).headers

@@ -114,22 +114,23 @@ class Bed:
     async def start(self, concurrency: int = 1) -> None:
         config = self.root / "bootstrap.json"
         config.write_text(json.dumps(bootstrap(self.bounds)))
-        self.log = (self.root / "log").open("wb")
-        self.process = await asyncio.create_subprocess_exec(
-            BINARY,
-            *("-c", str(config), "--service-node", "test", "--concurrency", str(concurrency)),
-            *("--disable-hot-restart", "-l", "warning"),
-            stdout=self.log,
-            stderr=self.log,
-        )
+        with (self.root / "log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                BINARY,
+                *("-c", str(config), "--service-node", "test", "--concurrency", str(concurrency)),
+                *("--disable-hot-restart", "-l", "warning"),
+                stdout=log,
+                stderr=log,
+            )
 
-    async def stop(self) -> None:
-        await self.client.aclose()
+    async def kill(self) -> None:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
-        if self.process is not None:
-            self.log.close()
+
+    async def stop(self) -> None:
+        await self.client.aclose()
+        await self.kill()
 
     def watches(self) -> int:
         """How many inotify instances it holds."""

@@ -10,8 +10,7 @@ from typing import Any, cast
 
 import httptools
 
-from modelfleet_contract import READY_PATH
-from modelfleet_operator.router.names import SERVED_BY_HEADER
+from modelfleet_contract import READY_PATH, SERVED_BY_HEADER
 
 _addresses = itertools.count(2)
 

@@ -122,8 +122,7 @@ async def test_an_answer_of_the_router_itself_counts_for_the_revision(pods: Pods
 async def test_without_routes_a_router_is_not_ready_and_says_why(pods: Pods) -> None:
     async with running([site()], pods.dns.at) as bed:
         assert (await bed.get(names.SITES_PATH)).status_code == 200
-        bed.process.kill()  # type: ignore[union-attr]
-        await bed.process.wait()  # type: ignore[union-attr]
+        await bed.kill()
         bed.write_data({**bed.now, names.ROUTES_FILE: "not what it should be"})
         await bed.start()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelfleet_operator.router import names
@@ -213,6 +213,7 @@ def test_files_that_somebody_else_has_written_are_nothing_to_keep(data: dict[str
     assert version_of(data.get("routes.json", "")) == ""
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdef"), st.integers(0, 10_000), st.booleans()), max_size=12

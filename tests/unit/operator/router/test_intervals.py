@@ -24,17 +24,16 @@ def shares(draw: st.DrawFn, names: tuple[str, ...] = NAMES) -> dict[str, int]:
     return {name: high - low for name, low, high in zip(names, bounds, bounds[1:], strict=False)}
 
 
-def places(line: Intervals) -> list[str]:
-    """Who has each of the 10000 places: what a caller's hash, modulo 10000, finds."""
-    ends = list(accumulate(each.parts for each in line))
-    return [line[bisect_right(ends, place)].revision for place in range(WHOLE)]
-
-
 def movers(before: Intervals, after: Intervals) -> dict[tuple[str, str], int]:
+    """On how many of the 10000 places another revision is found, by the old and the new one."""
+    ends = [list(accumulate(each.parts for each in line)) for line in (before, after)]
+    cuts = sorted({0, *ends[0], *ends[1]})
     found: dict[tuple[str, str], int] = {}
-    for old, new in zip(places(before), places(after), strict=True):
+    for low, high in pairwise(cuts):
+        old = before[bisect_right(ends[0], low)].revision
+        new = after[bisect_right(ends[1], low)].revision
         if old != new:
-            found[old, new] = found.get((old, new), 0) + 1
+            found[old, new] = found.get((old, new), 0) + high - low
     return found
 
 
@@ -75,13 +74,13 @@ def test_with_two_arms_there_is_one_boundary_and_a_ramp_moves_nobody_back(
     ramp: list[int],
 ) -> None:
     line = first({"b": ramp[0], "a": WHOLE - ramp[0]})
-    for parts in sorted(ramp[1:]):
+    for parts in ramp[1:]:
         now = moved(line, {"b": parts, "a": WHOLE - parts})
         assert len(now) <= 2
-        before = {place for place, name in enumerate(places(line)) if name == "b"}
-        after = {place for place, name in enumerate(places(now)) if name == "b"}
-        assert before <= after or after <= before
-        assert parts < len(before) or before <= after
+        grows = parts >= weights(line).get("b", 0)
+        assert not movers(line, now) or movers(line, now).keys() == (
+            {("a", "b")} if grows else {("b", "a")}
+        )
         line = now
 
 

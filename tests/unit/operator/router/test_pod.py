@@ -1,7 +1,6 @@
 """The pair as objects of the cluster."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from modelfleet_operator.router.bootstrap import LADDER_MS, with_limits
 from modelfleet_operator.router.files import Pair, files
 from modelfleet_operator.router.pod import (
     CONFIG_ANNOTATION,
+    DRAIN,
     NOTICE_S,
     Routers,
     address_ports,
@@ -95,7 +95,7 @@ def test_only_the_ops_port_is_named_and_no_probe_depends_on_a_model() -> None:
 def test_a_pod_is_given_the_time_that_its_drain_may_take() -> None:
     routers = replace(ROUTERS, drain_s=drain_s([site(timeout_s=200)]))
     (container,) = pod(routers)["containers"]
-    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["drain", str(NOTICE_S), "300"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == [DRAIN, str(NOTICE_S), "300"]
     assert pod(routers)["terminationGracePeriodSeconds"] > 300
 
 
@@ -127,15 +127,10 @@ def test_a_limit_on_latency_is_a_bound_of_the_buckets() -> None:
     assert with_limits([250, 35.5]) == tuple(sorted([*map(float, LADDER_MS), 35.5]))
 
 
-def files_of_the_image() -> Iterator[str]:
-    root = Path(__file__).parents[4]
-    for line in (root / "Dockerfile.router").read_text().splitlines():
-        if line.startswith("COPY operator"):
-            yield line.split()[1]
-
-
 def test_the_image_has_the_script_that_the_pod_runs() -> None:
     root = Path(__file__).parents[4]
-    (script,) = files_of_the_image()
+    lines = (root / "Dockerfile.router").read_text().splitlines()
+    ((_, script, to),) = [line.split() for line in lines if line.startswith("COPY operator")]
+    assert to == DRAIN
     assert (root / script).stat().st_mode & 0o111
     assert (root / script).read_text().startswith("#!/bin/bash\n")
