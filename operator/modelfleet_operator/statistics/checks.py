@@ -11,7 +11,7 @@ opposite of the other.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from modelfleet_operator.statistics import mixture
 from modelfleet_operator.statistics.blocks import OpenBlock, read_tally, write_tally
@@ -25,6 +25,7 @@ FAILING = 0.2
 """A candidate that fails more often than this is failing, whatever the policy."""
 
 _NONE = Tally()
+_FRESH = Restarting()
 _HALF = math.log(0.5)
 _TOO = math.log(100)
 
@@ -95,7 +96,7 @@ class Limit:
     doubt: Tally = _NONE
     """With those that are possible as well: what compliance is shown with. The same as `proof`
     but where a latency limit lies between two bounds of the histogram."""
-    above: Restarting = field(default_factory=Restarting)
+    above: Restarting = _FRESH
     peak: float = 0.0
 
     def add(self, proof: Tally, doubt: Tally, design_effect: float) -> "Limit":

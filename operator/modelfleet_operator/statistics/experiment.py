@@ -11,7 +11,7 @@ looked at as often as one likes.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from modelfleet_operator.statistics import means
 from modelfleet_operator.statistics.blocks import OpenBlock, read_tally, write_tally
@@ -29,6 +29,8 @@ EFFECT = 0.05
 """That size, as a share of the control's mean."""
 
 _RATE, _MEAN, _VERSION = "rate", "mean", 1
+_NONE, _OPEN = Tally(), OpenBlock()
+_HIGHER, _LOWER = TwoArms(Side.WORSE), TwoArms(Side.NOT_WORSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,15 @@ class Result:
         return self.difference / self.control, parts[0], parts[1]
 
 
-def _start(side: Side) -> TwoArms:
-    return TwoArms(side)
-
-
 @dataclass(frozen=True, slots=True)
 class RateComparison:
     """A yes/no metric of one arm and of the control, over the same periods."""
 
-    control: Tally = field(default_factory=Tally)
-    arm: Tally = field(default_factory=Tally)
-    open: OpenBlock = field(default_factory=OpenBlock)
-    higher: TwoArms = field(default_factory=lambda: _start(Side.WORSE))
-    lower: TwoArms = field(default_factory=lambda: _start(Side.NOT_WORSE))
+    control: Tally = _NONE
+    arm: Tally = _NONE
+    open: OpenBlock = _OPEN
+    higher: TwoArms = _HIGHER
+    lower: TwoArms = _LOWER
     higher_peak: float = 0.0
     lower_peak: float = 0.0
 

@@ -48,14 +48,6 @@ class Restarting:
         held = [w + s for w, s in zip(LOG_WEIGHTS, self.sums, strict=True)]
         return log_sum([*held, math.log((1 - FIRST) / self.starts)])
 
-    def after(self, gained: Stakes, times: float, design_effect: float = 1.0) -> float:
-        """log E if what `gained` stands for came `times` over, with no further start."""
-        held = [
-            w + s + times * g / design_effect
-            for w, s, g in zip(LOG_WEIGHTS, self.sums, gained, strict=True)
-        ]
-        return log_sum([*held, math.log((1 - FIRST) / self.starts)])
-
     def write(self, writer: Writer) -> None:
         writer.count(self.starts)
         writer.count(self.blocks)

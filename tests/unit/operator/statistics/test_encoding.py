@@ -1,5 +1,7 @@
 """Memory survives as text, and a text that is not one is refused with a reason."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ def traffic(requests: int, errors: int, seed: int = 0) -> Traffic:
     return Traffic(requests, errors, Histogram(LADDER, tuple(counts)))
 
 
+@cache
 def learnt(looks: int = 30) -> Memory:
     memory = Memory.start(POLICY, STAGE)
     for number in range(1, looks + 1):
@@ -146,9 +149,12 @@ def test_no_damage_goes_unseen(data: st.DataObject) -> None:
     damaged = data.draw(
         st.sampled_from([text[:at], text[:at] + text[at + 1 :], f"{text[:at]}A{text[at + 1 :]}"])
     )
-    if damaged != text:
-        with pytest.raises(BrokenText):
-            Memory.from_text(damaged, POLICY, STAGE)
+    try:
+        read = Memory.from_text(damaged, POLICY, STAGE)
+    except BrokenText:
+        return
+    # Not all bits of the last letter are used.
+    assert read.to_text() == text
 
 
 def test_a_text_of_another_stage_or_policy_is_not_taken() -> None:
