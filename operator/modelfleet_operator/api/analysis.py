@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -54,7 +54,8 @@ class Latencies(Shared):
     """Of 99 in 100."""
 
 
-def _bounded(least: str, most: str, example: str) -> Field:  # type: ignore[valid-type]
+def _bounded(least: str, most: str, example: str) -> Any:
+    """A field that is a duration between two others."""
     text = f"write a duration from {least} to {most}, like {example}."
     return Field(
         validate_default=True, json_schema_extra=rules(bounded_duration(least, most, text))

@@ -70,7 +70,7 @@ def parting(seen: Observed) -> tuple[Site, datetime | None] | None:
     if site is None:
         return None
     left = address is None or not address.through_routers
-    if left and since is None and (address is None or sum(address.ready.values())):
+    if left and since is None and (address is None or any(address.ready.values())):
         since = seen.now
     if since is not None and seen.now - since >= PARTING:
         return None

@@ -147,6 +147,11 @@ class Site:
         return (*(match.to for match in self.matches), self.intervals)
 
     @property
+    def routed(self) -> frozenset[str]:
+        """The revisions from which callers get answers."""
+        return frozenset(each.revision for split in self.splits for each in split if each.parts)
+
+    @property
     def only_mirrored(self) -> frozenset[str]:
         """The revisions that get copies and that no weight names, not even one of 0."""
         named = {each.revision for split in self.splits for each in split}
