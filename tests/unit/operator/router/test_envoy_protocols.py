@@ -25,7 +25,7 @@ class _Model(grpc.GenericRpcHandler):
 
     def service(
         self, details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         match details.method:
             case "/test.Model/Say":
                 return grpc.unary_unary_rpc_method_handler(self._say)
