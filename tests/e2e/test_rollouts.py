@@ -39,6 +39,7 @@ def say(kube: Kube, namespace: str, name: str, verb: str, more: str = "") -> Non
     kube.kubectl(
         "annotate", "mdep", name, "--namespace", namespace, "--overwrite",
         f"modelfleet.dev/{verb}={stamp} {more}".strip(),
+        *(["modelfleet.dev/abort-"] if verb == "retry" else []),  # it would win
     )  # fmt: skip
 
 

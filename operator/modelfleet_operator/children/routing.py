@@ -23,7 +23,7 @@ def name_of(deployment: str) -> str:
 def build(resource: Resource, site: Site, leaving: datetime | None = None) -> Json:
     """`leaving`: since when the address no longer selects the routers."""
     own = {
-        "app.kubernetes.io/name": "modelfleet-router",
+        "app.kubernetes.io/name": "modelfleet-runtime",
         "app.kubernetes.io/instance": resource.name,
         "app.kubernetes.io/component": "routing",
         "app.kubernetes.io/managed-by": labels.MANAGER,

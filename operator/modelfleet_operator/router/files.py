@@ -71,11 +71,10 @@ def files(
     for site in wanted:
         if why := [*faults(site), *_twice(site, wanted)]:
             chosen.refuse(site.name, why)
-    # Who is served already has the first claim on a port, on room and on what is watched.
     good = [site for site in wanted if site.name not in chosen.refused]
     for name in sorted(unread):
         chosen.refuse(name, ["what is written for the routers cannot be read."])
-    for site in sorted(good, key=lambda site: (site.name not in before, site.name)):
+    for site in sorted(good, key=chosen.claim):
         chosen.take(site)
     return chosen.files()
 
@@ -91,8 +90,15 @@ class _Choice:
     def __init__(self, pair: Pair, before: Mapping[str, Part]) -> None:
         self.pair, self.before = pair, before
         self.parts: dict[str, Part] = {}
+        self.used = 0
+        """Bytes of the parts."""
         self.refused: dict[str, tuple[str, ...]] = {}
         self.by_dns: set[str] = set()
+
+    def claim(self, site: Site) -> tuple[bool, bool, str]:
+        """Who is served already comes first, for its ports, its room and its watches."""
+        old = self.before.get(site.name)
+        return old is None, old is None or not old.endpoints, site.name
 
     def take(self, site: Site) -> None:
         part = self._made(site, self.pair.discovery)
@@ -102,7 +108,7 @@ class _Choice:
         if why := self._no_place(part):
             self.refuse(site.name, why)
         else:
-            self.parts[site.name] = part
+            self._add(part)
 
     def _made(self, site: Site, discovery: Discovery) -> Part:
         pair = self.pair
@@ -112,22 +118,23 @@ class _Choice:
         self.refused[name] = tuple(why)
         old = self.before.get(name)
         if old is not None and not self._no_place(old):
-            self.parts[name] = old
+            self._add(old)
+
+    def _add(self, part: Part) -> None:
+        self.parts[part.name] = part
+        self.used += part.size
 
     def _no_place(self, part: Part) -> list[str]:
         why = []
         for name, other in self.parts.items():
-            if name == part.name:
-                continue
             why += [
                 f"port {port} of the router is that of {name}: take another."
                 for port in sorted(part.ports & other.ports)
             ]
-        used = sum(other.size for name, other in self.parts.items() if name != part.name)
-        if used + part.size > MOST_BYTES:
+        if self.used + part.size > MOST_BYTES:
             why.append(
-                f"it needs {part.size} bytes of the router's configuration, of which {used} of "
-                f"{MOST_BYTES} are used: give some ModelDeployments a router of their own."
+                f"it needs {part.size} bytes of the router's configuration, of which {self.used} "
+                f"of {MOST_BYTES} are used: give some ModelDeployments a router of their own."
             )
         return why
 

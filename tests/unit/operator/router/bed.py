@@ -23,7 +23,14 @@ from modelfleet_operator.router.names import (
     ROUTES_FILE,
     SITES_PATH,
 )
-from modelfleet_operator.router.observed import Router, read_config, read_sites, read_statistics
+from modelfleet_operator.router.observed import (
+    Counters,
+    Router,
+    Served,
+    read_config,
+    read_sites,
+    read_statistics,
+)
 from modelfleet_operator.router.site import Site
 from tests.unit.operator.router.builders import site
 
@@ -145,13 +152,13 @@ class Bed:
     async def get(self, path: str, port: int | None = None, **more: Any) -> httpx.Response:
         return await self.client.get(f"http://127.0.0.1:{port or self.ops}{path}", **more)
 
-    async def sites(self) -> Mapping[str, Any]:
+    async def sites(self) -> Mapping[str, Served]:
         return read_sites((await self.get(SITES_PATH)).text)
 
     async def observed(self) -> Router:
         return read_config((await self.get("/config")).text)
 
-    async def statistics(self) -> Mapping[str, Any]:
+    async def statistics(self) -> Mapping[str, Counters]:
         return read_statistics((await self.get("/stats/prometheus")).text)
 
     async def serves(self, made: Files) -> None:

@@ -166,7 +166,7 @@ async def test_a_router_that_goes_says_goodbye_and_waits_for_open_requests(
         async def goodbye() -> bool:
             answer = await bed.get("/short", wanted.http_port)
             assert answer.text == "answered"
-            return answer.headers.get("connection") == "close"
+            return bool(answer.headers.get("connection") == "close")
 
         if open_request:
             await until(goodbye, "new callers are told to go")

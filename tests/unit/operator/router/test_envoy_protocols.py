@@ -23,7 +23,9 @@ class _Model(grpc.GenericRpcHandler):
     def __init__(self, revision: str) -> None:
         self.revision = revision
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(
+        self, details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         match details.method:
             case "/test.Model/Say":
                 return grpc.unary_unary_rpc_method_handler(self._say)
@@ -61,6 +63,10 @@ def _arms() -> tuple[Arm, ...]:
     return (arm(A, grpc_port=GRPC), arm(B, grpc_port=GRPC))
 
 
+def _unary(channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    return channel.unary_unary(SAY)
+
+
 async def test_calls_are_split_and_matched_as_requests_are_on_both_ports(speaking: Pods) -> None:
     wanted = on_ports(
         arms=_arms(),
@@ -76,7 +82,7 @@ async def test_calls_are_split_and_matched_as_requests_are_on_both_ports(speakin
         await until(grpc_healthy, "the pods are healthy for gRPC")
         for port in (wanted.grpc_port, wanted.http_port):
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                say = channel.unary_unary(SAY)
+                say = _unary(channel)
                 answers = {await say(b"", timeout=10) for _ in range(100)}
                 assert answers == {A.encode(), B.encode()}
                 only = [("x-variant", "challenger")]
@@ -91,12 +97,13 @@ async def test_a_stream_of_answers_and_a_deadline_pass(speaking: Pods) -> None:
     wanted = on_ports(arms=_arms())
     async with running([wanted], speaking.dns.at, healthy={A: 1}):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{wanted.grpc_port}") as channel:
-            found = [each async for each in channel.unary_stream(COUNT)(b"1000", timeout=10)]
+            count: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(COUNT)
+            found = [each async for each in count(b"1000", timeout=10)]
             assert found == [str(number).encode() for number in range(1000)]
             with pytest.raises(grpc.aio.AioRpcError) as late:
-                await channel.unary_unary(SAY)(b"too late", timeout=0.2)
+                await _unary(channel)(b"too late", timeout=0.2)
             assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            assert await channel.unary_unary(SAY)(b"", timeout=10) == A.encode()
+            assert await _unary(channel)(b"", timeout=10) == A.encode()
 
 
 async def test_a_revision_without_pods_is_unavailable_to_grpc(speaking: Pods) -> None:
@@ -105,7 +112,7 @@ async def test_a_revision_without_pods_is_unavailable_to_grpc(speaking: Pods) ->
     async with running([wanted], speaking.dns.at):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{wanted.grpc_port}") as channel:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await channel.unary_unary(SAY)(b"", timeout=10)
+                await _unary(channel)(b"", timeout=10)
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
