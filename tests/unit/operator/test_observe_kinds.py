@@ -11,6 +11,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.children import controller_revision, deployment
 from modelfleet_operator.children.service import address
+from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.drift import reads_as
 from modelfleet_operator.observe.gather import observe
 from modelfleet_operator.observe.kinds import (
@@ -196,7 +197,7 @@ async def test_what_belongs_to_the_resource_is_read_and_nothing_else() -> None:
     api.put(kinds.CONTROLLER_REVISION, child("orphan", uid=None))
     api.put(kinds.CONTROLLER_REVISION, child("of-a-namesake", uid="uid-of-an-earlier-one"))
     api.put(kinds.CONTROLLER_REVISION, child("labelled-by-hand", manager="Helm"))
-    seen = await observe(api, NAMESPACE, NAME, NOW)
+    seen = await observe(api, RouterApi(), NAMESPACE, NAME, NOW)
     assert seen is not None
     assert {key.name for key in seen.children} == {"ours", "orphan"}
     assert {r.name for r in seen.revisions} == {"ours", "orphan"}
@@ -213,11 +214,11 @@ async def test_only_the_slices_of_the_address_count() -> None:
         own = {labels.DEPLOYMENT: NAME, kinds.SERVICE_OF_SLICE: service}
         metadata = {"name": f"{service}-1", "namespace": NAMESPACE, "labels": own}
         api.put(kinds.ENDPOINT_SLICE, {"metadata": metadata, "endpoints": [endpoint("a1")]})
-    seen = await observe(api, NAMESPACE, NAME, NOW)
+    seen = await observe(api, RouterApi(), NAMESPACE, NAME, NOW)
     assert seen is not None
     assert seen.address == Address(A.name, {A.name: 1}, {A.name: 1})
     assert [p.name for p in seen.pods] == ["a1"]
 
 
 async def test_a_resource_that_is_not_there_is_no_picture() -> None:
-    assert await observe(MemoryApi(), NAMESPACE, NAME, NOW) is None
+    assert await observe(MemoryApi(), RouterApi(), NAMESPACE, NAME, NOW) is None
