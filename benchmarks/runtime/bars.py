@@ -42,7 +42,12 @@ def judge(results: Results) -> list[Verdict]:
     for server in SLOW_PEERS:
         other = results.best(server, "linear", 64)
         verdicts.append(
-            compared(f"{at_64} {server}", ours("linear", "binary", 64), other, *_least(25))
+            compared(
+                f"{at_64} {server}, each by its quickest protocol",
+                ours("linear", "binary", 64),
+                other,
+                *_least(25),
+            )  # fmt: skip
         )
     return [
         *verdicts,
