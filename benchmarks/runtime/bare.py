@@ -37,7 +37,7 @@ def _session(bench: Bench) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = bench.threads
     options.inter_op_num_threads = 1
-    # As modelfleet has it: with as many threads as cores, one that spins takes a core from others.
+    # As modelfleet has it: threads that spin take the cores from everybody else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(
         str(bench.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]

@@ -27,7 +27,7 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
-        # As modelfleet has it: with as many threads as cores, one that spins takes a core from others.
+        # As modelfleet has it: threads that spin take the cores from everybody else.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             os.path.join(FOLDER, "model.onnx"), options, providers=["CPUExecutionProvider"]
