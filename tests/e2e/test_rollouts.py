@@ -126,6 +126,28 @@ def test_a_broken_revision_is_rolled_back_by_itself(
     assert variant(told)["stable"] == variant(before)["stable"]
 
 
+def test_blue_and_green(operator: str, kube: Kube, namespace: str, store: Store) -> None:
+    blue, green = store.put("blue.onnx", scale(1.0)), store.put("green.onnx", scale(2.0))
+    kube.apply(namespace, deployment("colours", blue, routing=ROUTER))
+    kube.until(namespace, "mdep", "colours", is_true("Ready"), timeout=120)
+    rollout = {"strategy": "BlueGreen", "preview": {"untilPromoted": True}, "bake": "5s"}
+    with Traffic(cluster_url(kube, namespace, "colours"), "colours") as traffic:
+        kube.apply(namespace, deployment("colours", green, routing=ROUTER, rollout=rollout))
+        kube.until(namespace, "mdep", "colours", holds_at(0), timeout=90)
+        preview = cluster_url(kube, namespace, "colours-preview")
+        with Traffic(preview, "colours", per_second=5) as tries:
+            tries.until_answered_by(2.0, 5)
+        assert traffic.account.answers.keys() == {1.0}
+        say(kube, namespace, "colours", "promote")
+        kube.until(namespace, "mdep", "colours", holds_at(100), timeout=60)
+        assert len(kube.every(namespace, "pod", "app.kubernetes.io/component=model")) == 2
+        kube.until(namespace, "mdep", "colours", is_true("Ready"), timeout=90)
+        traffic.until_answered_by(2.0, 50)
+    assert traffic.account.is_whole()
+    assert traffic.account.lost == tries.account.lost == []
+    kube.until_gone(namespace, "service", "modelfleet.dev/role=preview")
+
+
 def test_the_pair_comes_with_the_first_and_goes_with_the_last(
     operator: str, kube: Kube, namespace: str, store: Store
 ) -> None:

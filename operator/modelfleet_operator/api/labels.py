@@ -17,8 +17,10 @@ DEPLOYMENT: Final = f"{GROUP}/deployment"
 VARIANT: Final = f"{GROUP}/variant"
 REVISION: Final = f"{GROUP}/revision"
 ROLE: Final = f"{GROUP}/role"
-"""Tells the stable Service (`address`) from a revision's own (`revision`), and what the routers are
-told (`routes`)."""
+"""Tells the stable Service (`address`) from that of a preview and from a revision's own
+(`revision`), and what the routers are told (`routes`)."""
+ADDRESS: Final = "address"
+PREVIEW: Final = "preview"
 ROUTES: Final = "routes"
 PAUSE: Final = f"{GROUP}/pause"
 PROMOTE: Final = f"{GROUP}/promote"

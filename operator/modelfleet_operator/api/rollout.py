@@ -18,6 +18,8 @@ class Strategy(StrEnum):
     """All of it, as soon as every pod of the new revision is ready."""
     PROGRESSIVE = "Progressive"
     """By the steps."""
+    BLUE_GREEN = "BlueGreen"
+    """All of it in one switch, after the new revision has stood ready at an address of its own."""
 
 
 class OnFailure(StrEnum):
@@ -60,6 +62,33 @@ class Step(Shared):
     """Stay until somebody promotes. Default false."""
 
 
+class Preview(Shared):
+    """How long a new revision stands ready, without traffic, before the switch."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.untilPromoted || "
+                f"!{is_countable('self.pause')} || duration(self.pause) == duration('0s')",
+                "pause has no effect beside untilPromoted: leave one of them out.",
+                ".pause",
+            )
+        )
+    )
+
+    pause: Duration = Field(
+        default=timedelta(0),
+        validate_default=True,
+        json_schema_extra=rules(
+            bounded_duration("0s", "720h", "write a pause of at most 720h, like 10m.")
+        ),
+    )
+    """How long, from when all of its pods are ready and reached. Default 0s."""
+
+    until_promoted: bool = False
+    """Until somebody promotes. Default false."""
+
+
 class Rollout(Shared):
     """How a new revision takes over."""
 
@@ -78,10 +107,17 @@ class Rollout(Shared):
                 ".steps",
             ),
             rule(
-                "self.strategy == 'Progressive' || !has(self.analysis)",
-                "there is no step to judge: write strategy: Progressive with steps, or leave "
-                "analysis out.",
+                "self.strategy == 'Progressive' || !has(self.analysis) || "
+                f"({is_countable('self.bake')} && duration(self.bake) > duration('0s'))",
+                "there is nothing to judge: write strategy: Progressive with steps, give bake a "
+                "time, or leave analysis out.",
                 ".analysis",
+            ),
+            rule(
+                "self.strategy == 'BlueGreen' || !has(self.preview)",
+                "preview has no effect on this strategy: write strategy: BlueGreen, or leave "
+                "preview out.",
+                ".preview",
             ),
             rule(
                 "!has(self.steps) || (self.steps.map(one, one.weight).isSorted() && "
@@ -93,12 +129,27 @@ class Rollout(Shared):
     )
 
     strategy: Strategy = Strategy.ROLLING
-    """Rolling: all traffic moves when the new revision is ready. Progressive: by `steps`, which
-    needs routing.mode Router. Default Rolling."""
+    """Rolling: all traffic moves when the new revision is ready. Progressive: by `steps`.
+    BlueGreen: in one switch, after a `preview` at the address NAME-preview. The last two need
+    routing.mode Router. Default Rolling."""
 
     steps: tuple[Step, ...] = Field(default=(), max_length=20, json_schema_extra=ATOMIC)
     """The shares of the traffic on the way, going up. Each follows when the new revision has the
     pods for it, and every router reaches them. All of the traffic comes after the last."""
+
+    preview: Preview | None = None
+    """How long a new revision stands ready before the switch. Default: it switches at once."""
+
+    bake: Duration = Field(
+        default=timedelta(0),
+        validate_default=True,
+        json_schema_extra=rules(
+            bounded_duration("0s", "720h", "write a bake of at most 720h, like 10m.")
+        ),
+    )
+    """How long the earlier revision keeps its pods after all of the traffic has moved, so that
+    going back is one change of weights; the analysis goes on meanwhile. Needs routing.mode Router.
+    Default 0s."""
 
     analysis: Analysis | None = None
     """Judge each step before the next, by what the routers count. Default: the pauses alone."""

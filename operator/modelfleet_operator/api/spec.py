@@ -350,6 +350,12 @@ class Spec(Shared):
                 ".runtime.engine.device",
             ),
             rule(
+                "self.routing.mode == 'Router' || self.rollout.bake == '0s'",
+                "bake has no effect without a router: write routing.mode: Router, or leave bake "
+                "out.",
+                ".rollout.bake",
+            ),
+            rule(
                 "self.rollout.strategy == 'Rolling' || self.routing.mode == 'Router'",
                 "a plain Service cannot split the traffic: write routing.mode: Router, or leave "
                 "rollout.strategy out.",

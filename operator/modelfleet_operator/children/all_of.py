@@ -1,5 +1,7 @@
 """All children of a plan, in the order in which they are made: what a thing needs comes first."""
 
+from modelfleet_operator.api.rollout import Strategy
+from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.children import (
     autoscaler,
     controller_revision,
@@ -8,7 +10,7 @@ from modelfleet_operator.children import (
     routing,
     service,
 )
-from modelfleet_operator.plan.types import Verdict
+from modelfleet_operator.plan.types import Routed, Verdict
 from modelfleet_operator.seen import InvalidSpec, Json, Observed
 
 
@@ -33,8 +35,19 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
         made.append(routing.build(resource, routed.site))
     elif verdict.parting is not None:
         made.append(routing.build(resource, *verdict.parting))
+    candidate = _previewed(spec, routed)
+    if candidate is not None:
+        made.append(service.preview(resource, candidate))
     if routed is not None and routed.site is not None and routed.through:
         made.append(service.through_routers(resource, routed.site))
     else:
         made.append(service.address(resource, verdict.switch.to))
     return tuple(child for child in made if child is not None)
+
+
+def _previewed(spec: Spec, routed: Routed | None) -> str | None:
+    """The revision that stands at the address of the preview, where one does."""
+    told = None if routed is None else routed.progress.told
+    if told is None or told.failed or spec.rollout.strategy is not Strategy.BLUE_GREEN:
+        return None
+    return told.candidate

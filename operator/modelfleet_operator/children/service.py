@@ -23,14 +23,26 @@ def through_routers(resource: Resource, site: Site) -> Json:
     return _address(resource, pod.selector(pod.SHARED), pod.address_ports(site))
 
 
-def _address(resource: Resource, selects: dict[str, str], ports: list[Json]) -> Json:
+def preview(resource: Resource, candidate: str) -> Json:
+    """Where a new revision can be tried before the switch: straight to its pods."""
+    name = f"{resource.name}-preview"
+    return _address(resource, selector(resource, candidate), _ports(PORT), name, labels.PREVIEW)
+
+
+def _address(
+    resource: Resource,
+    selects: dict[str, str],
+    ports: list[Json],
+    name: str | None = None,
+    role: str = labels.ADDRESS,
+) -> Json:
     own = {
         "app.kubernetes.io/name": "modelfleet-runtime",
         "app.kubernetes.io/instance": resource.name,
-        "app.kubernetes.io/component": "address",
+        "app.kubernetes.io/component": role,
         "app.kubernetes.io/managed-by": labels.MANAGER,
         labels.DEPLOYMENT: resource.name,
-        labels.ROLE: "address",
+        labels.ROLE: role,
     }
     body = {
         "spec": {
@@ -39,7 +51,7 @@ def _address(resource: Resource, selects: dict[str, str], ports: list[Json]) -> 
             "ports": ports,
         }
     }
-    return child(kinds.SERVICE, resource, resource.name, own, body)
+    return child(kinds.SERVICE, resource, name or resource.name, own, body)
 
 
 def headless(resource: Resource, revision: Revision, *, routed: bool = False) -> Json:

@@ -12,6 +12,7 @@ from modelfleet_operator.api import analysis as asked
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import AnalysisStatus, CheckStatus, Phase, RolloutStatus
+from modelfleet_operator.plan.rollout import picture
 from modelfleet_operator.plan.rollout.facts import Judgement
 from modelfleet_operator.router.observed import Counters
 from modelfleet_operator.seen import Observed, RouterPod
@@ -49,9 +50,11 @@ def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str |
     """Of the rollout as it was told last."""
     if spec.rollout.analysis is None:
         return Analyzed(Judgement(), None)
-    if told is None or stable is None or told.failed or told.step >= len(spec.rollout.steps):
+    if told is None or stable is None or told.failed:
         return Analyzed(Judgement(), None)
     policy, stage = policy_of(spec), stage_of(spec, told.step)
+    if stage is None:
+        return Analyzed(Judgement(), None)
     before = told.analysis
     now = snapshot(seen, stable, told.candidate)
     old = None if before is None or before.step != told.step else _read(before.counted)
@@ -101,10 +104,18 @@ def policy_of(spec: Spec) -> Policy:
     )
 
 
-def stage_of(spec: Spec, step: int) -> Stage:
-    steps = spec.rollout.steps
-    after = steps[step + 1].weight if step + 1 < len(steps) else 100
-    return Stage(step + 1, len(steps), steps[step].weight / 100, after / 100)
+def stage_of(spec: Spec, step: int) -> Stage | None:
+    """None: nobody asks the candidate in this step, or there is no time to judge it."""
+    steps = picture.steps_of(spec)
+    weights = [each.weight for each in steps if each.weight]
+    bakes = bool(spec.rollout.bake)
+    of = len(weights) + bakes
+    before = len(steps) - len(weights)
+    if step < before or (step >= len(steps) and not bakes):
+        return None
+    shares = [weight / 100 for weight in weights] + [1.0]
+    number = step - before
+    return Stage(number + 1, of, shares[number], shares[min(number + 1, len(shares) - 1)])
 
 
 def _judgement(action: Action, says: str) -> Judgement:

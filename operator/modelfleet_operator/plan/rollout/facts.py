@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from modelfleet_operator.api.rollout import OnFailure, Step
 from modelfleet_operator.api.status import RolloutStatus
+from modelfleet_operator.plan.rollout.capacity import needed
 
 Weights = Mapping[str, int]
 
@@ -70,6 +71,11 @@ class Policy:
     """What the spec asks for."""
 
     steps: tuple[Step, ...] = ()
+    """A weight of 0 is a preview."""
+    full: bool = False
+    """The candidate has the pods for all of the traffic from the beginning."""
+    bake: timedelta = timedelta(0)
+    """How long it is watched with all of the traffic before the earlier one goes."""
     on_failure: OnFailure = OnFailure.ROLLBACK
     debug_for: timedelta = timedelta(0)
     progress_deadline: timedelta = timedelta(minutes=15)
@@ -99,6 +105,10 @@ class Facts:
     judgement: Judgement = Judgement()
     told: RolloutStatus | None = None
     """The rollout as it was told last."""
+
+    def least(self, parts: int) -> int:
+        """Pods that the candidate needs before it may have so much."""
+        return self.demand if self.policy.full else needed(parts, self.demand)
 
     def arm(self, revision: str | None) -> Arm:
         return NONE if revision is None else self.arms.get(revision, NONE)

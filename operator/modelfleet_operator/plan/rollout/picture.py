@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.reasons import Reason
+from modelfleet_operator.api.rollout import Preview, Step, Strategy
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import RolloutStatus, VariantStatus
 from modelfleet_operator.plan import replicas
@@ -44,7 +45,9 @@ def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) ->
         served=bool(routers) and version is not None and not lagging,
         lagging=lagging,
         policy=Policy(
-            steps=spec.rollout.steps,
+            steps=steps_of(spec),
+            full=spec.rollout.strategy is Strategy.BLUE_GREEN,
+            bake=spec.rollout.bake,
             on_failure=spec.rollout.on_failure,
             debug_for=spec.rollout.debug_for,
             progress_deadline=spec.rollout.progress_deadline,
@@ -54,6 +57,16 @@ def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) ->
         judgement=judgement,
         told=told(seen, parts),
     )
+
+
+def steps_of(spec: Spec) -> tuple[Step, ...]:
+    """A preview is a step without a weight."""
+    rollout = spec.rollout
+    if rollout.strategy is not Strategy.BLUE_GREEN:
+        return rollout.steps
+    preview = rollout.preview or Preview()
+    waits = preview.pause, preview.until_promoted
+    return (Step.model_construct(weight=0, pause=waits[0], until_promoted=waits[1]),)
 
 
 def told(seen: Observed, parts: Revisions) -> RolloutStatus | None:

@@ -138,15 +138,16 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
         return _going(facts, stable, told, weights, Phase.STARTING, say)
     goal = _goal(facts, step)
     weights = shift.towards(facts, stable, candidate, goal)
-    if facts.served and facts.weight(candidate) == weights.get(candidate, 0) == goal:
+    there = has_pods_for(facts, goal)
+    if facts.served and there and facts.weight(candidate) == weights.get(candidate, 0) == goal:
         held = held or facts.now
-        if goal == WHOLE:
-            return Progress(candidate, {candidate: WHOLE}, {candidate: facts.demand})
         told = replace_told(told, held_since=written_time(held))
         left, why = _hold(facts, step, held)
         if why:
             done = _going(facts, stable, told, weights, Phase.HOLDING, why)
             return replace(done, again=left)
+        if goal == WHOLE:
+            return Progress(candidate, {candidate: WHOLE}, {candidate: facts.demand})
         step += 1
         goal = _goal(facts, step)
         told = replace_told(told, step=step, held_since=None)
@@ -155,12 +156,16 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
         goal = WHOLE  # it is the stable revision that is sick: there is nothing to protect
         told = replace_told(told, step=len(facts.policy.steps), held_since=None)
     weights = shift.towards(facts, stable, candidate, goal)
-    if weights.get(candidate, 0) == goal:
-        say = f"{percent(goal)} of the traffic is on its way to it"
+    if weights.get(candidate, 0) == goal and has_pods_for(facts, goal):
+        say = f"{percent(goal)} of the traffic is on its way to it" if goal else "it is ready"
         if facts.lagging:
             say += f"; waits for {', '.join(facts.lagging)}"
         return _going(facts, stable, told, weights, Phase.SHIFTING, say)
     return _going(facts, stable, told, weights, Phase.STARTING, _short_of(facts, candidate, goal))
+
+
+def has_pods_for(facts: Facts, goal: int) -> bool:
+    return facts.arm(facts.wanted).usable >= facts.least(goal)
 
 
 def _goal(facts: Facts, step: int) -> int:
@@ -172,21 +177,23 @@ def _hold(facts: Facts, step: int, held: datetime) -> tuple[timedelta | None, st
     """What a step that is served waits for, and until when that lasts; empty for nothing."""
     if facts.verbs.promoted is not None and facts.verbs.promoted >= step:
         return None, ""
-    asked = facts.policy.steps[step]
-    if asked.until_promoted:
+    steps = facts.policy.steps
+    if step < len(steps) and steps[step].until_promoted:
         return None, "waits to be promoted"
-    left = held + asked.pause - facts.now
+    pause = steps[step].pause if step < len(steps) else facts.policy.bake
+    left = held + pause - facts.now
     if left > timedelta(0):
-        return left, f"pauses for {format_duration(asked.pause)}"
+        return left, f"{'pauses' if step < len(steps) else 'bakes'} for {format_duration(pause)}"
     if not facts.judgement.passes:
         return None, facts.judgement.waits_for or "the analysis has not seen enough"
     return None, ""
 
 
 def _short_of(facts: Facts, candidate: str, goal: int) -> str:
-    arm, least = facts.arm(candidate), needed(goal, facts.demand)
+    arm, least = facts.arm(candidate), facts.least(goal)
     if arm.ready < least:
-        return f"{arm.ready} of the {least} pods for {percent(goal)} of the traffic are ready"
+        share = percent(WHOLE if facts.policy.full else goal)
+        return f"{arm.ready} of the {least} pods for {share} of the traffic are ready"
     if arm.usable < least:
         return f"the routers reach {arm.usable} of its {least} pods"
     return f"waits for {', '.join(facts.lagging) or 'the routers'} to serve the weights of before"
@@ -205,7 +212,7 @@ def _going(
     since = read_time(waiting)
     again = None if since is None else since + facts.policy.progress_deadline - facts.now
     told = replace_told(told, phase=phase, message=say, waiting_since=waiting)
-    pods = {stable: facts.demand, candidate: max(1, needed(goal, facts.demand))}
+    pods = {stable: facts.demand, candidate: max(1, facts.least(goal))}
     return Progress(stable, weights, pods, told, again=again)
 
 
@@ -218,7 +225,7 @@ def _stay(facts: Facts, stable: str, told: RolloutStatus, say: str) -> Progress:
     weights = shift.towards(facts, stable, facts.wanted, has) if has else shift.back(facts, stable)
     told = replace_told(told, phase=Phase.PAUSED, message=say, waiting_since=None)
     goal = max(has, _goal(facts, told.step))
-    pods = {stable: facts.demand, facts.wanted: max(1, needed(goal, facts.demand))}
+    pods = {stable: facts.demand, facts.wanted: max(1, facts.least(goal))}
     return Progress(stable, weights, pods, told)
 
 

@@ -8,7 +8,7 @@ can carry it.
 Traffic is never moved to nobody: where neither side has a pod, everything stays as it is.
 """
 
-from modelfleet_operator.plan.rollout.capacity import carried, needed
+from modelfleet_operator.plan.rollout.capacity import carried
 from modelfleet_operator.plan.rollout.facts import Facts, Weights
 from modelfleet_operator.router.site import WHOLE
 
@@ -16,7 +16,7 @@ from modelfleet_operator.router.site import WHOLE
 def towards(facts: Facts, stable: str, candidate: str, goal: int) -> Weights:
     """The candidate gets `goal` parts as soon as it may, and until then what it can carry."""
     usable, has = facts.arm(candidate).usable, facts.weight(candidate)
-    if usable >= needed(goal, facts.demand) and usable > 0:
+    if usable >= facts.least(goal) and usable > 0:
         wanted = goal
     else:
         wanted = min(has, carried(usable, facts.demand))

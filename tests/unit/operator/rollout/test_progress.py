@@ -137,6 +137,41 @@ def test_the_earlier_one_shrinks_when_nothing_of_it_is_in_flight() -> None:
     assert A not in decide(**busy, arms={A: arm(4), B: arm(4)}).pods
 
 
+# -- blue and green
+
+
+PREVIEW = Step.model_construct(weight=0, pause=timedelta(minutes=5), until_promoted=False)
+BLUE_GREEN = Policy(steps=(PREVIEW,), full=True, bake=timedelta(minutes=10))
+
+
+def test_a_preview_needs_all_of_its_pods_and_has_no_traffic() -> None:
+    found = decide(policy=BLUE_GREEN, arms={A: arm(4), B: arm(3, 4)})
+    assert (found.weights, found.pods, phase(found)) == (
+        {A: 10000},
+        {A: 4, B: 4},
+        Phase.STARTING,
+    )
+    ready = decide(policy=BLUE_GREEN, told=found.told)
+    assert (ready.weights, phase(ready), ready.again) == (
+        {A: 10000},
+        Phase.HOLDING,
+        timedelta(minutes=5),
+    )
+
+
+def test_the_switch_is_one_change_and_the_earlier_one_stays_while_it_bakes() -> None:
+    switch = decide(policy=BLUE_GREEN, told=told(held_since=held(300)))
+    assert switch.weights == {B: 10000}
+    baking = decide(policy=BLUE_GREEN, told=switch.told, written={B: 10000})
+    assert (phase(baking), baking.stable, baking.pods[A]) == (Phase.HOLDING, A, 4)
+    worse = Judgement(fails="more errors")
+    back = decide(policy=BLUE_GREEN, told=baking.told, written={B: 10000}, judgement=worse)
+    assert back.weights == {A: 10000}
+    late = told(step=1, held_since=held(600))
+    done = decide(policy=BLUE_GREEN, told=late, written={B: 10000})
+    assert (done.stable, done.told) == (B, None)
+
+
 # -- failing and coming back
 
 

@@ -24,6 +24,7 @@ STEPS = (
     (),
     (Step(weight=5, pause=timedelta(minutes=1)), Step(weight=50)),
     (Step(weight=10), Step(weight=20, until_promoted=True), Step(weight=80)),
+    (Step.model_construct(weight=0, pause=timedelta(minutes=1), until_promoted=False),),
 )
 
 
@@ -255,7 +256,12 @@ class World:
             self.dead.add(self.wanted)
         steps = self.chance.choice(STEPS)
         failing = self.chance.choice((OnFailure.ROLLBACK, OnFailure.ROLLBACK, OnFailure.PAUSE))
-        self.policy = Policy(steps=steps, on_failure=failing)
+        self.policy = Policy(
+            steps=steps,
+            on_failure=failing,
+            full=bool(steps) and not steps[0].weight,
+            bake=self.chance.choice((timedelta(0), timedelta(0), timedelta(minutes=2))),
+        )
 
     @property
     def others(self) -> tuple[object, ...]:
