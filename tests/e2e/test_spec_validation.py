@@ -75,6 +75,21 @@ def pod(**fields: Any) -> dict[str, Any]:
     return {"spec": {"podTemplate": fields}}
 
 
+STEPS = [{"weight": 5, "pause": "2m"}, {"weight": 50}]
+
+
+def routed(rollout: dict[str, Any] | None = None, **routing: Any) -> dict[str, Any]:
+    return {"spec": {"routing": {"mode": "Router", **routing}, "rollout": rollout or {}}}
+
+
+def steps(*weights: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return routed({"strategy": "Progressive", "steps": list(weights), **more})
+
+
+def analysis(**fields: Any) -> dict[str, Any]:
+    return steps(*STEPS, analysis=fields)
+
+
 def mounted(kind: dict[str, Any], path: str = "/data", name: str = "data") -> dict[str, Any]:
     return pod(volumes=[{"name": name, **kind}], volumeMounts=[{"name": name, "mountPath": path}])
 
@@ -328,6 +343,59 @@ REFUSED = [
     Case("a deadline too short", rollout(progressDeadline="5s"), "from 10s to 24h"),
     Case("a deadline of days", rollout(progressDeadline="48h"), "from 10s to 24h"),
     Case("a deadline in days", rollout(progressDeadline="2d"), "like 250ms, 30s, 2m or 1h30m"),
+    Case(
+        "steps without a router",
+        rollout(strategy="Progressive", steps=STEPS),
+        "a plain Service cannot split the traffic",
+    ),
+    Case("steps that go down", steps({"weight": 50}, {"weight": 5}), "the weights go up"),
+    Case("a step twice", steps({"weight": 5}, {"weight": 5}), "the weights go up"),
+    Case("a step of nothing", steps({"weight": 0}), "greater than or equal to 1"),
+    Case("a step of too much", steps({"weight": 101}), "less than or equal to 100"),
+    Case("no steps", steps(), "a progressive rollout needs steps"),
+    Case("steps that are not looked at", routed({"steps": STEPS}), "steps have no effect"),
+    Case(
+        "a pause without an end",
+        steps({"weight": 5, "pause": "1m", "untilPromoted": True}),
+        "pause has no effect beside untilPromoted",
+    ),
+    Case("a pause of months", steps({"weight": 5, "pause": "800h"}), "a pause of at most 720h"),
+    Case("a preview without blue and green", routed({"preview": {}}), "preview has no effect"),
+    Case(
+        "a preview of months",
+        routed({"strategy": "BlueGreen", "preview": {"pause": "800h"}}),
+        "a pause of at most 720h",
+    ),
+    Case("a bake without a router", rollout(bake="1m"), "bake has no effect without a router"),
+    Case("a bake of months", routed({"bake": "800h"}), "a bake of at most 720h"),
+    Case("a failed revision kept for ever", rollout(debugFor="500h"), "at most 168h"),
+    Case(
+        "an analysis of nothing that lasts",
+        routed({"analysis": {}}),
+        "there is nothing to judge: write strategy",
+    ),
+    Case("an analysis without a measure", analysis(compareToStable=False), "nothing to judge by"),
+    Case("an error rate without %", analysis(maxErrorRate="0.01"), "a percentage, like 1%"),
+    Case("an error rate of 0", analysis(maxErrorRate="0%"), "no number of requests could prove"),
+    Case("no latency", analysis(maxLatency={}), "at least one of p50, p95 and p99"),
+    Case("a latency of an hour", analysis(maxLatency={"p99": "1h"}), "from 1ms to 60s"),
+    Case("a long warm-up", analysis(warmUp="2h"), "from 0s to 1h"),
+    Case("an analysis without an end", analysis(timeout="300h"), "from 1s to 168h"),
+    # The routing.
+    Case("sticky twice", routed(sticky={"header": "x-user", "cookie": "c"}), "write either header"),
+    Case("sticky by nothing", routed(sticky={}), "write either header"),
+    Case("sticky by no header", routed(sticky={"header": "x user"}), "the name of a header"),
+    Case("sticky by no cookie", routed(sticky={"cookie": "a;b"}), "the name of a cookie"),
+    Case(
+        "sticky without a router",
+        {"spec": {"routing": {"sticky": {"header": "x-user"}}}},
+        "sticky has no effect without a router",
+    ),
+    Case(
+        "retries without a router",
+        {"spec": {"routing": {"retries": "Idempotent"}}},
+        "retries has no effect without a router",
+    ),
     # The pods.
     Case("a label of the operator's", pod(labels={"modelfleet.dev/revision": "x"}), "prefix"),
     Case("a common label", pod(labels={"app.kubernetes.io/name": "x"}), "prefix"),
@@ -366,6 +434,14 @@ REFUSED = [
 ]
 
 ACCEPTED = [
+    Case("a rollout by steps", steps(*STEPS, {"weight": 80, "untilPromoted": True})),
+    Case("a rollout that is judged", analysis(maxErrorRate="0.5%", maxLatency={"p99": "250ms"})),
+    Case(
+        "blue and green",
+        routed({"strategy": "BlueGreen", "preview": {"pause": "5m"}, "bake": "10m"}),
+    ),
+    Case("a change that bakes and is judged", routed({"bake": "10m", "analysis": {}})),
+    Case("sticky callers", routed(sticky={"cookie": "mf-id"}, retries="Idempotent")),
     Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),
     Case("settings for a format to be found", engine("auto", precision="float16", compile=True)),
     Case("the least", {}),
@@ -493,7 +569,15 @@ def test_defaults_are_written_into_the_object(kubectl: Program) -> None:
             "engine": {"device": "auto", "compile": False, "workers": 1},
             "timeout": "30s",
         },
-        "rollout": {"progressDeadline": "15m", "historyLimit": 5},
+        "rollout": {
+            "strategy": "Rolling",
+            "bake": "0s",
+            "onFailure": "Rollback",
+            "debugFor": "0s",
+            "progressDeadline": "15m",
+            "historyLimit": 5,
+        },
+        "routing": {"mode": "Direct", "retries": "Safe"},
     }
 
 
