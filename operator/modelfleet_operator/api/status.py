@@ -162,6 +162,10 @@ class RolloutStatus(Told):
     """Why it failed; empty while it has not."""
     failed_since: str | None = None
     """When the traffic was back; rollout.debugFor counts from here."""
+    observed: str = ""
+    """How many requests went to the candidate since the step is served, as all routers count."""
+    counted: str = Field(default="", max_length=65536)
+    """What the routers had counted when it was; for the operator."""
     analysis: AnalysisStatus | None = None
     """How the step is judged; absent where spec.rollout.analysis is."""
     stamp: str = ""

@@ -184,7 +184,12 @@ def snapshot(seen: Observed, *revisions: str) -> Snapshot:
 def _counted(router: RouterPod, revisions: tuple[str, ...]) -> Pod:
     # A revision without a request has no counters yet, which says that it had none.
     arms = {name: _traffic(router.counters.get(name, Counters())) for name in revisions}
-    return Pod(0.0 if router.started is None else router.started.timestamp(), arms)
+    return Pod(started_at(router), arms)
+
+
+def started_at(router: RouterPod) -> float:
+    """Seconds since 1970; 0 where it is not known, which is before any look."""
+    return 0.0 if router.started is None else router.started.timestamp()
 
 
 def _traffic(counters: Counters) -> Traffic:

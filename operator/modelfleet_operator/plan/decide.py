@@ -4,7 +4,15 @@ from dataclasses import replace
 
 from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.plan import analysis, conditions, replicas, revisions, routing, traffic
+from modelfleet_operator.plan import (
+    analysis,
+    conditions,
+    replicas,
+    revisions,
+    routing,
+    traffic,
+    verification,
+)
 from modelfleet_operator.plan.rollout import picture, progress
 from modelfleet_operator.plan.rollout.progress import replace_told
 from modelfleet_operator.plan.types import Defaults, Plan, Revisions, Routed, Verdict
@@ -31,10 +39,14 @@ def _routed(seen: Observed, spec: Spec, parts: Revisions, defaults: Defaults) ->
     told = picture.told(seen, parts)
     serving = parts.serving.name if parts.serving is not None and parts.proven else None
     analyzed = analysis.decide(seen, spec, told, serving)
-    facts = picture.facts(seen, spec, parts, analyzed.judgement)
+    counts = verification.decide(seen, spec, told, serving)
+    facts = picture.facts(seen, spec, parts, analyzed.judgement, counts.astray)
     steps = progress.decide(facts)
     if steps.told is not None and told is not None and steps.told.candidate == told.candidate:
-        steps = replace(steps, told=replace_told(steps.told, analysis=analyzed.status))
+        seen_so_far: dict[str, object] = {"analysis": analyzed.status}
+        if steps.told.step == told.step:
+            seen_so_far |= {"counted": counts.counted, "observed": counts.says}
+        steps = replace(steps, told=replace_told(steps.told, **seen_so_far))
     site, refused = routing.decide(seen, spec, parts, steps, defaults)
     switch = traffic.through_routers(seen, parts, steps.stable)
     routed = Routed(steps, site, facts.demand, traffic.routers_serve(seen, site), refused)

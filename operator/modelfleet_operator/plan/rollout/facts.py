@@ -103,6 +103,8 @@ class Facts:
     policy: Policy = Policy()
     verbs: Verbs = Verbs()
     judgement: Judgement = Judgement()
+    astray: str = ""
+    """The requests of this step do not follow its weights, in words; empty where they do."""
     told: RolloutStatus | None = None
     """The rollout as it was told last."""
 

@@ -28,7 +28,9 @@ HOPELESS = frozenset(
 """Starting such a pod again changes nothing."""
 
 
-def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) -> Facts:
+def facts(
+    seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement, astray: str = ""
+) -> Facts:
     wanted, routing = parts.wanted.name, seen.routing
     stable = parts.serving.name if parts.serving is not None and parts.proven else None
     variant = _told(seen, parts.wanted.variant)
@@ -55,6 +57,7 @@ def facts(seen: Observed, spec: Spec, parts: Revisions, judgement: Judgement) ->
         ),
         verbs=verbs(seen.resource, variant),
         judgement=judgement,
+        astray=astray,
         told=told(seen, parts),
     )
 

@@ -150,7 +150,7 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
             return Progress(candidate, {candidate: WHOLE}, {candidate: facts.demand})
         step += 1
         goal = _goal(facts, step)
-        told = replace_told(told, step=step, held_since=None)
+        told = replace_told(told, step=step, held_since=None, counted="", observed="")
         told = replace_told(told, waiting_since=written_time(facts.now), phase=Phase.STARTING)
     if not facts.arm(stable).ready and facts.arm(stable).hopeless:
         goal = WHOLE  # it is the stable revision that is sick: there is nothing to protect
@@ -184,6 +184,8 @@ def _hold(facts: Facts, step: int, held: datetime) -> tuple[timedelta | None, st
     left = held + pause - facts.now
     if left > timedelta(0):
         return left, f"{'pauses' if step < len(steps) else 'bakes'} for {format_duration(pause)}"
+    if facts.astray:
+        return None, facts.astray
     if not facts.judgement.passes:
         return None, facts.judgement.waits_for or "the analysis has not seen enough"
     return None, ""
