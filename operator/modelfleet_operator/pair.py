@@ -8,7 +8,7 @@ writes it, and sees that every router serves it.
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -55,6 +55,7 @@ class PairLook:
     routers: RouterApi
     image: str
     image_pull_policy: str = "IfNotPresent"
+    clock: Callable[[], datetime] = now
     lagging: dict[str, datetime] = field(default_factory=dict)
     """Since when a router, by its pod's uid, serves something else. Lost with the process, which
     only makes it wait longer."""
@@ -171,7 +172,7 @@ class PairLook:
     async def _follow(self, namespace: str, name: str, made: Files) -> float | None:
         """Tells every router to look again, until each serves what was written."""
         pods = await self.cluster.list(kinds.POD, namespace, label_selector=_selector(name))
-        moment, behind, current = now(), [], 0
+        moment, behind, current = self.clock(), [], 0
         for each in pods:
             uid = each["metadata"]["uid"]
             if not each.get("status", {}).get("podIP") or "deletionTimestamp" in each["metadata"]:
