@@ -121,7 +121,10 @@ class MemoryApi(KubeApi):
             return self.put(kind, body)
         fields = body if subresource is None else {subresource: body[subresource]}
         before = mine if subresource is None else {subresource: mine.get(subresource, {})}
-        return self._store(kind, found, _merged(_without(found, before, fields), fields))
+        changed = _merged(_without(found, before, fields), fields)
+        if kind == kinds.SERVICE:  # a selector is one value, and no map of fields
+            changed["spec"]["selector"] = body["spec"]["selector"]
+        return self._store(kind, found, changed)
 
     async def scale(self, kind: Kind, namespace: str, name: str, replicas: int) -> None:
         self._write("scale", kind, name, {"spec": {"replicas": replicas}})
