@@ -33,6 +33,8 @@ OBJECTS = (kinds.CONFIG_MAP, kinds.DEPLOYMENT, kinds.DISRUPTION_BUDGET, kinds.SE
 
 TOUCH_AGAIN = timedelta(seconds=3)
 """The kubelet hears of the pod and of the ConfigMap by two watches, and nothing orders them."""
+LOST_AGAIN = timedelta(seconds=2)
+"""While a ModelDeployment whose address selects the routers has nothing written for them."""
 REPLACE_AFTER = timedelta(seconds=60)
 """A router that has stayed behind for so long is replaced, if another serves what is wanted."""
 
@@ -65,7 +67,8 @@ class PairLook:
         namespace, name = key
         written = await self._written(namespace)
         there = await self._objects(namespace, name)
-        if not written:
+        lost = await self._callers(namespace, name) - {each.name for each in written}
+        if not written and not lost:
             await self._remove(namespace, there)
             raise Gone
         sites = [each.site for each in written if each.site is not None]
@@ -77,11 +80,12 @@ class PairLook:
             drain_s=pod.drain_s(sites),
         )
         before = there.get(("ConfigMap", pod.sites_name(routers)), {}).get("data", {})
-        kept = {each.name for each in written if each.site is None}
+        kept = {each.name for each in written if each.site is None} | lost
         made = files(sites, Pair(), before, kept)
         await self._make(routers, made, there, _owners(written))
         await self._say(written, made)
-        return await self._follow(namespace, name, made)
+        again = await self._follow(namespace, name, made)
+        return LOST_AGAIN.total_seconds() if lost else again
 
     # -- what there is
 
@@ -96,6 +100,19 @@ class PairLook:
             for each in found
             if "deletionTimestamp" not in each["metadata"]
         ]
+
+    async def _callers(self, namespace: str, name: str) -> set[str]:
+        """The ModelDeployments whose address selects these routers. One that has nothing written
+        for them has lost it, and is about to write it again; or it is about to go."""
+        found = await self.cluster.list(
+            kinds.SERVICE, namespace, label_selector=labels.every_child()
+        )
+        return {
+            each["metadata"]["name"]
+            for each in found
+            if each["spec"].get("selector") == pod.selector(name)
+            and labels.DEPLOYMENT in each["metadata"]["labels"]
+        }
 
     async def _objects(self, namespace: str, name: str) -> dict[tuple[str, str], Json]:
         selected = _selector(name)

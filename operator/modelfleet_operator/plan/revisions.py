@@ -14,7 +14,6 @@ Two laws:
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.spec import Spec

@@ -153,7 +153,10 @@ class MemoryApi(KubeApi):
         found = await self.get(kind, namespace, name)
         if found["metadata"]["uid"] != uid:
             raise Conflict(f"precondition failed: uid {uid}")
-        self.remove(kind, namespace, name)
+        if kind == kinds.POD:  # it has its grace period
+            self.change(kind, namespace, name, metadata={"deletionTimestamp": "now"})
+        else:
+            self.remove(kind, namespace, name)
 
     def _write(self, verb: str, kind: Kind, name: str, body: Json) -> None:
         write = Write(verb, kind.kind, name, body)

@@ -61,6 +61,8 @@ class RoutedWorld(Kubernetes):
         self.excused: set[str] = set()
         """Deployments from which somebody took something, until they are whole again."""
         self.sights: dict[str, Sight] = {}
+        self.wanted_of_routers: dict[str, str] = {}
+        """By deployment, as it was written when the last look at the pair began."""
         self.restarts = 0
         self._resources = 0
         self._known: dict[Key, frozenset[tuple[Any, str]]] = {}
@@ -102,7 +104,14 @@ class RoutedWorld(Kubernetes):
     async def look(self, key: Key) -> None:
         """One look; a picture that was old is looked at again next time."""
         self._known[key] = self._concerning(key)
-        self.sights[key.name] = self._sight(key.name)
+        if key == PAIR:
+            self.wanted_of_routers = {
+                each["metadata"]["labels"][labels.DEPLOYMENT]: each["data"][SITE_KEY]
+                for each in self.api.all(kinds.CONFIG_MAP)
+                if each["metadata"]["labels"].get(labels.ROLE) == labels.ROUTES
+            }
+        else:
+            self.sights[key.name] = self._sight(key.name)
         try:
             look = self._pair if key == PAIR else self._look
             rest = await look(key)
