@@ -8,7 +8,7 @@ writes it, and sees that every router serves it.
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -33,6 +33,8 @@ OBJECTS = (kinds.CONFIG_MAP, kinds.DEPLOYMENT, kinds.DISRUPTION_BUDGET, kinds.SE
 
 TOUCH_AGAIN = timedelta(seconds=3)
 """The kubelet hears of the pod and of the ConfigMap by two watches, and nothing orders them."""
+LOST_AGAIN = timedelta(seconds=2)
+"""While a ModelDeployment whose address selects the routers has nothing written for them."""
 REPLACE_AFTER = timedelta(seconds=60)
 """A router that has stayed behind for so long is replaced, if another serves what is wanted."""
 
@@ -55,6 +57,7 @@ class PairLook:
     routers: RouterApi
     image: str
     image_pull_policy: str = "IfNotPresent"
+    clock: Callable[[], datetime] = now
     lagging: dict[str, datetime] = field(default_factory=dict)
     """Since when a router, by its pod's uid, serves something else. Lost with the process, which
     only makes it wait longer."""
@@ -64,7 +67,8 @@ class PairLook:
         namespace, name = key
         written = await self._written(namespace)
         there = await self._objects(namespace, name)
-        if not written:
+        lost = await self._callers(namespace, name) - {each.name for each in written}
+        if not written and not lost:
             await self._remove(namespace, there)
             raise Gone
         sites = [each.site for each in written if each.site is not None]
@@ -76,11 +80,12 @@ class PairLook:
             drain_s=pod.drain_s(sites),
         )
         before = there.get(("ConfigMap", pod.sites_name(routers)), {}).get("data", {})
-        kept = {each.name for each in written if each.site is None}
+        kept = {each.name for each in written if each.site is None} | lost
         made = files(sites, Pair(), before, kept)
         await self._make(routers, made, there, _owners(written))
         await self._say(written, made)
-        return await self._follow(namespace, name, made)
+        again = await self._follow(namespace, name, made)
+        return LOST_AGAIN.total_seconds() if lost else again
 
     # -- what there is
 
@@ -95,6 +100,19 @@ class PairLook:
             for each in found
             if "deletionTimestamp" not in each["metadata"]
         ]
+
+    async def _callers(self, namespace: str, name: str) -> set[str]:
+        """The ModelDeployments whose address selects these routers. One that has nothing written
+        for them has lost it, and is about to write it again; or it is about to go."""
+        found = await self.cluster.list(
+            kinds.SERVICE, namespace, label_selector=labels.every_child()
+        )
+        return {
+            each["metadata"]["name"]
+            for each in found
+            if each["spec"].get("selector") == pod.selector(name)
+            and labels.DEPLOYMENT in each["metadata"]["labels"]
+        }
 
     async def _objects(self, namespace: str, name: str) -> dict[tuple[str, str], Json]:
         selected = _selector(name)
@@ -171,7 +189,7 @@ class PairLook:
     async def _follow(self, namespace: str, name: str, made: Files) -> float | None:
         """Tells every router to look again, until each serves what was written."""
         pods = await self.cluster.list(kinds.POD, namespace, label_selector=_selector(name))
-        moment, behind, current = now(), [], 0
+        moment, behind, current = self.clock(), [], 0
         for each in pods:
             uid = each["metadata"]["uid"]
             if not each.get("status", {}).get("podIP") or "deletionTimestamp" in each["metadata"]:

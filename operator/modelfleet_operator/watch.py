@@ -10,7 +10,7 @@ cancels every task that was started since its beginning, ours among them.
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -93,13 +93,11 @@ def registry(wake: Callable[[Key], Any], wake_pair: Callable[[Key], Any]) -> kop
         wake(Key(namespace, name))
 
     async def on_child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
-        owner, role = labels.get(DEPLOYMENT), labels.get(ROLE)
-        if owner:
-            wake(Key(namespace, owner))
-        if role == ROUTES:
-            wake_pair(Key(namespace, SHARED))
-        if labels.get("app.kubernetes.io/name") == ROUTER_NAME:
-            wake_pair(Key(namespace, labels.get("app.kubernetes.io/instance") or SHARED))
+        owner, pair = belongs_to(namespace, labels)
+        if owner is not None:
+            wake(owner)
+        if pair is not None:
+            wake_pair(pair)
 
     def on(kind: Kind, handler: Any) -> None:
         kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers)(handler)
@@ -111,8 +109,14 @@ def registry(wake: Callable[[Key], Any], wake_pair: Callable[[Key], Any]) -> kop
     return handlers
 
 
-# kopf gives its handlers an argument of the same name as the module.
-DEPLOYMENT, ROLE, ROUTES = labels.DEPLOYMENT, labels.ROLE, labels.ROUTES
+def belongs_to(namespace: str, carried: Mapping[str, str]) -> tuple[Key | None, Key | None]:
+    """The ModelDeployment and the pair of routers that an object with these labels concerns."""
+    owner, pair = carried.get(labels.DEPLOYMENT), None
+    if carried.get(labels.ROLE) == labels.ROUTES:
+        pair = SHARED  # whichever instance its labels name: that is the ModelDeployment
+    elif carried.get("app.kubernetes.io/name") == ROUTER_NAME:
+        pair = carried.get("app.kubernetes.io/instance") or SHARED
+    return Key(namespace, owner) if owner else None, Key(namespace, pair) if pair else None
 
 
 def _login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:

@@ -6,10 +6,12 @@
   that is about to take over gets at least as many pods as the one that serves has at this moment,
   because the load that it takes over is the load that is there.
 - A revision that neither serves nor is wanted has none, but not before the last of its endpoints
-  is gone from behind the address: until then somebody may still be sent to it.
+  is gone from behind the address, nor while routers that the deployment has left still know it:
+  until then somebody may still be sent to it.
 """
 
 from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.plan import traffic
 from modelfleet_operator.plan.rollout.progress import Progress
 from modelfleet_operator.plan.types import Count, Replicas, Revisions
 from modelfleet_operator.seen import Observed
@@ -51,7 +53,13 @@ def _count(seen: Observed, spec: Spec, revisions: Revisions, name: str) -> Count
         return Count(pods=None if spec.autoscaling else least, least=least)
     has = _desired(seen, name)
     behind = seen.address.present.get(name, 0) if seen.address else 0
-    return Count(pods=has if behind else 0, least=0)
+    return Count(pods=has if behind or _known_to_routers(seen, name) else 0, least=0)
+
+
+def _known_to_routers(seen: Observed, name: str) -> bool:
+    """Its weight says nothing here: not every router may serve what was written last."""
+    parting = traffic.parting(seen)
+    return parting is not None and any(arm.revision == name for arm in parting[0].arms)
 
 
 def _of_wanted(seen: Observed, spec: Spec, revisions: Revisions) -> Count:

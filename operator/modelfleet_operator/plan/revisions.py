@@ -14,13 +14,12 @@ Two laws:
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.pod_template import pod_template
 from modelfleet_operator.plan.types import Defaults, Revisions
-from modelfleet_operator.router import routes
+from modelfleet_operator.router.site import Intervals
 from modelfleet_operator.seen import Observed, Revision
 
 HASHED = frozenset({"model", "runtime", "resources", "accelerator", "pod_template"})
@@ -54,19 +53,21 @@ def _serving(seen: Observed, told: str | None) -> Revision | None:
     if selected is not None:
         return selected
     if seen.routing.site is not None:
-        return _with_traffic(seen, routes.weights(seen.routing.site.intervals), told)
+        return _with_traffic(seen, seen.routing.site.intervals, told)
     answering = [r for r in seen.revisions if seen.ready_pods(r.name) > 0]
     if answering:
         return max(answering, key=lambda r: (seen.ready_pods(r.name), r.number))
     return seen.revision(told)
 
 
-def _with_traffic(seen: Observed, weights: Mapping[str, int], told: str | None) -> Revision | None:
-    """Of those among which routers split the traffic, the one that served before the other came."""
-    if told is not None and weights.get(told):
+def _with_traffic(seen: Observed, line: Intervals, told: str | None) -> Revision | None:
+    """Of those among which routers split the traffic, the one that served before the other came: a
+    candidate begins at the left of the line (`routing.py`), and what is last is what it takes
+    from. How much each has says nothing: a candidate may have most of it."""
+    shares = [each.revision for each in line if each.parts and seen.revision(each.revision)]
+    if told in shares:
         return seen.revision(told)
-    known = [r for r in seen.revisions if weights.get(r.name)]
-    return max(known, key=lambda r: (weights[r.name], -r.number), default=seen.revision(told))
+    return seen.revision(shares[-1] if shares else told)
 
 
 def _kept(

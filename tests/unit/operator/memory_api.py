@@ -121,7 +121,10 @@ class MemoryApi(KubeApi):
             return self.put(kind, body)
         fields = body if subresource is None else {subresource: body[subresource]}
         before = mine if subresource is None else {subresource: mine.get(subresource, {})}
-        return self._store(kind, found, _merged(_without(found, before, fields), fields))
+        changed = _merged(_without(found, before, fields), fields)
+        if kind == kinds.SERVICE:  # a selector is one value, and no map of fields
+            changed["spec"]["selector"] = body["spec"]["selector"]
+        return self._store(kind, found, changed)
 
     async def scale(self, kind: Kind, namespace: str, name: str, replicas: int) -> None:
         self._write("scale", kind, name, {"spec": {"replicas": replicas}})
@@ -150,7 +153,10 @@ class MemoryApi(KubeApi):
         found = await self.get(kind, namespace, name)
         if found["metadata"]["uid"] != uid:
             raise Conflict(f"precondition failed: uid {uid}")
-        self.remove(kind, namespace, name)
+        if kind == kinds.POD:  # it has its grace period
+            self.change(kind, namespace, name, metadata={"deletionTimestamp": "now"})
+        else:
+            self.remove(kind, namespace, name)
 
     def _write(self, verb: str, kind: Kind, name: str, body: Json) -> None:
         write = Write(verb, kind.kind, name, body)

@@ -126,7 +126,7 @@ class World:
             elif "nodeName" not in pod["spec"]:
                 self._change(pod, spec={"nodeName": "node-1"})
             elif model_of(pod).startswith(BROKEN):
-                self._change(pod, status=_FAILED)
+                self._change(pod, status=FAILED)
             else:
                 self._change(pod, status=_READY)
 
@@ -299,7 +299,7 @@ def _endpoint(pod: Json) -> Json:
 
 _READY: Json = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 _SAID = Failure(reason=FailureReason.MODEL_NOT_FOUND, message="there is no such file")
-_FAILED: Json = {
+FAILED: Json = {
     "phase": "Running",
     "conditions": [{"type": "Ready", "status": "False"}],
     "containerStatuses": [

@@ -28,6 +28,8 @@ class Arm:
     """No router has a request of it in flight."""
     idle_since: datetime | None = None
     """Since when every router has served a weight of 0 for it, as it was told last."""
+    addressed: bool = False
+    """The address itself sends somebody to it, past the routers."""
     hopeless: str = ""
     """Why none of its pods will ever be ready; empty while there is hope."""
 

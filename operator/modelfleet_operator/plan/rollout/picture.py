@@ -110,8 +110,15 @@ def _arm(
         asked=asked,
         quiet=all(not r.silent and _in_flight(r, name) == 0 for r in routers),
         idle_since=read_time(_idle(variant).get(name)),
+        addressed=_addressed(seen, name),
         hopeless=trouble.message if trouble and trouble.reason in HOPELESS else "",
     )
+
+
+def _addressed(seen: Observed, name: str) -> bool:
+    """So it is before a deployment has come to the routers, and until everybody has heard of it."""
+    address = seen.address
+    return address is not None and (address.revision == name or address.present.get(name, 0) > 0)
 
 
 def _in_flight(router: RouterPod, revision: str) -> int:

@@ -258,12 +258,15 @@ def _retreat(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
 
 
 def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
-    """Pods go when no router can send them anything and nothing is in flight, or cannot be."""
+    """Pods go when neither the address nor a router can send them anything, and nothing is in
+    flight, or cannot be."""
     pods, idle = dict(progress.pods), {}
     again = progress.again
     for name, arm in facts.arms.items():
         least = pods.get(name, 0)
         share = max(progress.weights.get(name, 0), facts.weight(name))
+        if arm.addressed:
+            least = pods[name] = max(least, min(arm.asked, facts.demand))
         if arm.asked <= least:
             continue
         if not facts.served or progress.weights.get(name, 0) != facts.weight(name):
