@@ -30,11 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exits with 2 for wrong flags; else the code that `--help` explains."""
     called = Path(sys.argv[0]).name
     prog = "kubectl modelfleet" if called.startswith("kubectl") else "modelfleet"
-    parser = build(prog)
-    options = parser.parse_args(argv)
+    options = build(prog).parse_args(argv)
     terminal = Terminal.of_process()
     try:
-        return run(parser, options, terminal)
+        return run(options, terminal)
     except BrokenPipeError:
         # The interpreter would try to flush what nobody reads.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,17 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(
-    parser: argparse.ArgumentParser,
-    options: argparse.Namespace,
-    terminal: Terminal,
-    connect: Connect | None = None,
+    options: argparse.Namespace, terminal: Terminal, connect: Connect | None = None
 ) -> ExitCode:
     """One sentence on the standard error for whatever goes wrong, and its exit code."""
     from modelfleet_operator.cluster.errors import ApiError, Conflict, NotFound, Unavailable
 
     try:
         if options.verb == "completion":
-            terminal.say(script(parser, options.shell))
+            terminal.say(script(build(), options.shell))
             return ExitCode.OK
         return asyncio.run(_connected(options, terminal, connect))
     except Refusal as error:
@@ -81,7 +77,6 @@ async def _connected(
     options: argparse.Namespace, terminal: Terminal, connect: Connect | None
 ) -> ExitCode:
     from modelfleet_operator.cli.look import now
-
     from modelfleet_operator.cluster import kubeconfig
 
     reach = connect or kubeconfig.connect

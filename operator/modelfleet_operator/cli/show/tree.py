@@ -67,7 +67,10 @@ def _head(picture: Picture) -> Iterable[Line]:
 
 def _rollout(picture: Picture, told: VariantStatus, rollout: RolloutStatus) -> Iterable[Cell]:
     again = f", attempt {rollout.attempt}" if rollout.attempt > 1 else ""
-    yield f"{called(told, rollout.candidate)} takes over{again}: "
+    does = "gave all traffic back" if rollout.phase is Phase.FAILED else (
+        "gives all traffic back" if rollout.phase is Phase.ROLLING_BACK else "takes over"
+    )  # fmt: skip
+    yield f"{called(told, rollout.candidate)} {does}{again}: "
     yield Span(str(rollout.phase), _PHASES.get(rollout.phase, Style.PLAIN))
     since = {
         Phase.HOLDING: rollout.held_since,
@@ -76,7 +79,8 @@ def _rollout(picture: Picture, told: VariantStatus, rollout: RolloutStatus) -> I
     }.get(rollout.phase)
     if read_time(since) is not None:
         yield f" for {age(read_time(since), picture.now)}"
-    yield f", {rollout.message}" if rollout.message else ""
+    if rollout.message and rollout.message != rollout.phase.lower():
+        yield f", {' '.join(rollout.message.split())}"
 
 
 def _steps(picture: Picture, rollout: RolloutStatus) -> Iterable[Cell]:
