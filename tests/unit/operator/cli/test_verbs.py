@@ -121,7 +121,7 @@ def test_without_an_operator_there_is_nothing_to_say(verb: Verb) -> None:
 
 @pytest.mark.parametrize("verb", ALL)
 def test_a_plain_service_has_no_steps(verb: Verb) -> None:
-    with pytest.raises(Refusal, match="a plain Service moves .* `modelfleet undo digits`"):
+    with pytest.raises(Refusal, match=r"a plain Service moves .* `modelfleet undo digits`"):
         verb(resource(moving(None, weight=0), spec=DIRECT))
 
 
@@ -132,7 +132,7 @@ def test_what_is_being_deleted_is_left_alone(verb: Verb) -> None:
 
 
 def test_what_is_stopped_is_not_restarted() -> None:
-    with pytest.raises(Refusal, match="replicas is 0.*--replicas 1"):
+    with pytest.raises(Refusal, match=r"replicas is 0.*--replicas 1"):
         restart(resource(settled(), spec=spec_json("v2", **ROUTED, replicas=0)))
 
 
