@@ -47,7 +47,7 @@ class KubeApi:
     async def connect(cls) -> Self:
         """As a pod where there is a service account, else as the kubeconfig says."""
         configuration = Configuration()
-        configuration.retries = False
+        configuration.retries = None  # False counts as 0 attempts, and those never end
         if _IN_CLUSTER.exists():  # noqa: ASYNC240  (once, before anything runs)
             load_incluster_config(client_configuration=configuration)
         else:

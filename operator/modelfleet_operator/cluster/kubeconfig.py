@@ -30,7 +30,7 @@ async def connect(kubeconfig: str | None, context: str | None, manager: str) -> 
     Raises `NoCluster`.
     """
     configuration = Configuration()
-    configuration.retries = False
+    configuration.retries = None  # False counts as 0 attempts, and those never end
     files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     there = any(map(os.path.isfile, map(os.path.expanduser, files.split(os.pathsep))))
     try:
