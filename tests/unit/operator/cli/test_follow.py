@@ -167,6 +167,7 @@ class Screen:
         self.rows: list[str] = [""]
         self.at = 0
         self.frames = 0
+        self._column = 0
         for part in re.split(r"(\x1b\[\d*[A-Za-z]|\n|\r)", written):
             self._take(part)
 

@@ -217,9 +217,11 @@ def test_undo_is_only_shown_where_that_is_asked_for() -> None:
 
 def test_undo_of_what_somebody_changed_meanwhile_is_not_done() -> None:
     api = cluster()
-    api.watched.append(
-        lambda write: api.put(kinds.MODEL_DEPLOYMENT, raw(settled(), generation=5)) and None
-    )
+
+    def meanwhile(write: Write) -> None:
+        api.put(kinds.MODEL_DEPLOYMENT, raw(settled(), generation=5))
+
+    api.watched.append(meanwhile)
     code, _, err = ran(api, "undo", NAME)
     assert code == ExitCode.FAILED
     assert "was changed by somebody else at this moment" in err
