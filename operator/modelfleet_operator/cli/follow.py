@@ -11,12 +11,13 @@ from modelfleet_operator.cli.exits import ExitCode, Refusal
 from modelfleet_operator.cli.look import Clock, Watch, picture
 from modelfleet_operator.cli.outcome import Outcome, outcome, summary
 from modelfleet_operator.cli.picture import Picture
-from modelfleet_operator.cli.show.document import as_document, to_json
+from modelfleet_operator.cli.show.document import as_document
 from modelfleet_operator.cli.show.tree import tree
 from modelfleet_operator.cli.styled import Line, Span, Style, line
 from modelfleet_operator.cli.terminal import Terminal
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import Unavailable
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.seen import Resource
 
 TICK_S = 1.0
@@ -38,11 +39,13 @@ async def follow(
     *,
     ended: Ended = outcome,
     at_most: timedelta | None = None,
-    json: bool = False,
+    write: Callable[[Json], str] | None = None,
 ) -> ExitCode:
-    """OK when it ended well, FAILED when it did not. Raises `Refusal` after `at_most`, and
-    `Missing` when the resource is gone."""
-    show = _Json(terminal) if json else _Screen(terminal) if terminal.live else _Log(terminal)
+    """OK when it ended well, FAILED when it did not. `write` makes each change a document for
+    programs. Raises `Refusal` after `at_most`, and `Missing` when the resource is gone."""
+    show: _Show = _Screen(terminal) if terminal.live else _Log(terminal)
+    if write is not None:
+        show = _Documents(terminal, write)
     try:
         async with asyncio.timeout(None if at_most is None else at_most.total_seconds()):
             found = await _until_ended(show, cluster, namespace, name, clock, ended)
@@ -50,7 +53,7 @@ async def follow(
         assert at_most is not None
         last = f": {summary(show.last.resource)}" if show.last is not None else ""
         raise Refusal(f"{name} has not ended within {format_duration(at_most)}{last}") from None
-    if not json:
+    if write is None:
         terminal.show([line(Span(found.says, Style.GOOD if found.well else Style.BAD))])
     return ExitCode.OK if found.well else ExitCode.FAILED
 
@@ -120,16 +123,17 @@ class _Log(_Show):
             self._terminal.say(f"{when}  {text}")
 
 
-class _Json(_Show):
-    """A document a line, for each change."""
+class _Documents(_Show):
+    """One for each change."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, write: Callable[[Json], str]) -> None:
         super().__init__(terminal)
+        self._write = write
         self._said = ""
 
     def picture(self, seen: Picture) -> None:
         super().picture(seen)
-        text = to_json(as_document(seen), indent=None)
+        text = self._write(as_document(seen))
         if text != self._said:
             self._said = text
             self._terminal.say(text)

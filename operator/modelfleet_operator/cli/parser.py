@@ -1,7 +1,9 @@
 """The verbs, their flags, and what `--help` teaches."""
 
 import argparse
+from collections.abc import Sequence
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from modelfleet_contract import parse_duration
@@ -118,6 +120,7 @@ def build(prog: str = "modelfleet") -> argparse.ArgumentParser:
         epilog=_examples(_EXAMPLES, prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version)
     _cluster_flags(parser, default=None)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     _shows(verbs, prog)
@@ -133,6 +136,17 @@ def build(prog: str = "modelfleet") -> argparse.ArgumentParser:
     )
     completion.add_argument("shell", choices=SHELLS)
     return parser
+
+
+class _Version(argparse.Action):
+    """Read only where it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="print it, and end")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"modelfleet {version('modelfleet')}")
+        parser.exit()
 
 
 def _shows(verbs: Any, prog: str) -> None:

@@ -23,11 +23,18 @@ class Options:
     timeout: timedelta | None = None
 
 
+_STREAMS = {
+    "json": lambda document: to_json(document, indent=None),
+    "yaml": lambda document: f"---\n{to_yaml(document)}",
+}
+"""One document after the other, so that each can be told from the next."""
+
+
 async def run(options: Options, terminal: Terminal, cluster: KubeApi, clock: Clock) -> ExitCode:
     if options.watch:
         return await follow(
             terminal, cluster, options.namespace, options.name, clock,
-            at_most=options.timeout, json=options.output == "json",
+            at_most=options.timeout, write=_STREAMS.get(options.output),
         )  # fmt: skip
     seen = await look.picture(cluster, options.namespace, options.name, clock)
     match options.output:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api.status import Phase, RevisionStatus, Status
@@ -269,3 +270,10 @@ def test_an_undo_that_waits_is_not_ended_by_what_served_before() -> None:
     code = live(clocked(api, spoken, *story, run=lambda *rest: undo.run(asked, *rest)))
     assert code == ExitCode.OK
     assert "12:00:00  digits: the operator has not looked at this spec yet" in said(spoken)
+
+
+def test_yaml_documents_are_parted() -> None:
+    api, spoken = cluster(FEW), terminal()
+    live(clocked(api, spoken, becomes(api, settled()), output="yaml"))
+    documents = list(yaml.safe_load_all(said(spoken)))
+    assert [document["phase"] for document in documents] == ["Progressing", "Ready"]
