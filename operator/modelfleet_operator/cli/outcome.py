@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.status import ConditionType, Phase, Truth
-from modelfleet_operator.cli.picture import called, is_stale, variant
+from modelfleet_operator.cli.picture import called, is_stale, steps, variant
 from modelfleet_operator.plan.verbs import verbs
 from modelfleet_operator.seen import Resource
 
@@ -48,8 +48,8 @@ def summary(resource: Resource) -> str:
         return "the operator has not looked at this spec yet"
     rollout = told.rollout if told is not None else None
     if rollout is not None and told is not None:
-        steps = len(resource.spec.rollout.steps) if hasattr(resource.spec, "rollout") else 0
-        at = f"step {rollout.step + 1} of {steps}, " if rollout.step < steps else ""
+        count = len(steps(resource))
+        at = f"step {rollout.step + 1} of {count}, " if rollout.step < count else ""
         return f"{at}{told.weight} %, {rollout.phase}: {rollout.message}"
     ready = status.condition(ConditionType.READY)
     if ready is None:

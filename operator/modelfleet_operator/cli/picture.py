@@ -11,6 +11,7 @@ from modelfleet_operator.api.status import RevisionStatus, RolloutStatus, Status
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.observe.kinds import read_resource
 from modelfleet_operator.observe.pods import read_pod
+from modelfleet_operator.plan.rollout.picture import steps_of
 from modelfleet_operator.seen import Pod, Resource
 
 
@@ -78,7 +79,8 @@ def variant(resource: Resource) -> VariantStatus | None:
 
 
 def steps(resource: Resource) -> tuple[Step, ...]:
-    return resource.spec.rollout.steps if isinstance(resource.spec, Spec) else ()
+    """A preview counts as one, without a weight."""
+    return steps_of(resource.spec) if isinstance(resource.spec, Spec) else ()
 
 
 def revision(told: VariantStatus, name: str | None) -> RevisionStatus | None:

@@ -52,7 +52,7 @@ def promote(resource: Resource, *, every_step: bool = False) -> Saying:
         )
     if said.promoted == FULL or (not every_step and said.promoted == rollout.step):
         return Saying(f"{name} has been promoted past {_step(resource, rollout)} already")
-    if rollout.step >= len(steps(resource)):
+    if rollout.step >= len(steps(resource)) and rollout.phase is not Phase.HOLDING:
         return Saying(
             f"{name} has no step left to be promoted: all of the traffic is on its way to "
             f"{called(told, rollout.candidate)}"
@@ -187,7 +187,9 @@ def _direct(resource: Resource) -> bool:
 def _step(resource: Resource, rollout: RolloutStatus) -> str:
     asked = steps(resource)
     if rollout.step >= len(asked):
-        return "its last step"
+        return "the time to bake (rollout.bake)"
+    if not asked[rollout.step].weight:
+        return "the preview"
     return f"step {rollout.step + 1} of {len(asked)} ({asked[rollout.step].weight} %)"
 
 

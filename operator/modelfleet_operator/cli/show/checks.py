@@ -17,7 +17,7 @@ def checks(analysis: AnalysisStatus, steps: int) -> tuple[Line, ...]:
     more = "" if not analysis.more else f", about {analysis.more} more are needed"
     head = line(
         Span("analysis", Style.STRONG),
-        f" of step {analysis.step + 1} of {steps}: " if steps else " of the step: ",
+        f" of step {analysis.step + 1} of {steps}: " if analysis.step < steps else " at 100 %: ",
         verdict,
         f" after {analysis.requests} requests{more}",
     )

@@ -57,7 +57,7 @@ def _rollout(picture: Picture) -> Json | None:
     if rollout is None or told is None:
         return None
     document = {
-        **rollout.model_dump(mode="json", by_alias=True, exclude={"analysis"}),
+        **rollout.model_dump(mode="json", by_alias=True, exclude={"analysis", "counted"}),
         "weight": told.weight,
         "steps": [step.weight for step in picture.steps],
         "analysis": None,

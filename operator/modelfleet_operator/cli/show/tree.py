@@ -63,6 +63,8 @@ def _head(picture: Picture) -> Iterable[Line]:
     yield line(Span("rollout  ", Style.FAINT), *_rollout(picture, told, rollout))
     if picture.steps:
         yield line(Span("steps    ", Style.FAINT), *_steps(picture, rollout))
+    if rollout.observed:
+        yield line(Span("traffic  ", Style.FAINT), rollout.observed)
 
 
 def _rollout(picture: Picture, told: VariantStatus, rollout: RolloutStatus) -> Iterable[Cell]:
@@ -89,10 +91,11 @@ def _steps(picture: Picture, rollout: RolloutStatus) -> Iterable[Cell]:
     for number, share in enumerate(shares):
         if number:
             yield Span(" → ", Style.FAINT)
+        word = f"{share} %" if share else "preview"
         if number == rollout.step and not rollout.failed:
-            yield Span(f"[{share} %]", Style.STRONG)
+            yield Span(f"[{word}]", Style.STRONG)
         else:
-            yield Span(f"{share} %", Style.FAINT if number < rollout.step else Style.PLAIN)
+            yield Span(word, Style.FAINT if number < rollout.step else Style.PLAIN)
 
 
 # -- the tree

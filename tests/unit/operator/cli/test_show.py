@@ -12,7 +12,7 @@ from modelfleet_operator.cli.show.document import as_document
 from modelfleet_operator.cli.show.history import as_documents, history, read_history
 from modelfleet_operator.cli.show.tree import tree
 from modelfleet_operator.cli.styled import Style
-from tests.unit.operator.builders import NAME, NAMESPACE, NOW
+from tests.unit.operator.builders import NAME, NAMESPACE, NOW, spec_json
 from tests.unit.operator.cli.cases import (
     ANALYSIS,
     NEW,
@@ -196,3 +196,10 @@ async def test_the_document_has_the_same_keys_when_nothing_is_known() -> None:
 
 def text(block: str) -> str:
     return dedent(block).strip("\n").rstrip(" ").rstrip("\n")
+
+
+def test_a_preview_is_the_first_step_of_blue_and_green() -> None:
+    green = spec_json("v2", routing={"mode": "Router"}, rollout={"strategy": "BlueGreen"})
+    told = moving(rollout(step=0, observed="no request yet"), weight=0)
+    lines = plain(tree(read_picture(NOW, raw(told, spec=green)))).splitlines()
+    assert lines[3:5] == ["steps    [preview] → 100 %", "traffic  no request yet"]

@@ -146,3 +146,28 @@ def test_saying_it_twice_is_saying_it_once(verb: Verb, told: RolloutStatus) -> N
         return
     marked = {key.partition("/")[2]: text for key, text in first.annotations.items() if text}
     assert verb(resource(status, annotations=marked)).annotations == {}
+
+
+# -- blue and green, and the time to bake
+
+GREEN = spec_json(
+    "v2",
+    routing={"mode": "Router"},
+    rollout={"strategy": "BlueGreen", "preview": {"untilPromoted": True}, "bake": "10m"},
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "writes", "says"),
+    [
+        (rollout(step=0), marks(promote="4/1/0"), "goes past the preview"),
+        (rollout(message="bakes for 10m", step=1), marks(promote="4/1/1"), "the time to bake"),
+        (rollout(Phase.SHIFTING, step=1), {}, "no step left"),
+    ],
+)
+def test_a_preview_and_a_bake_are_promoted_as_steps_are(
+    told: RolloutStatus, writes: Json, says: str
+) -> None:
+    saying = verbs.promote(resource(moving(told), spec=GREEN))
+    assert saying.annotations == writes
+    assert says in saying.says
