@@ -22,8 +22,9 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str, name: str | None = None, sub: str | None = None) -> str:
+        """Of one object or of all; an empty `namespace` means every namespace."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        parts = [root, "namespaces", namespace, self.plural]
+        parts = [root, *(["namespaces", namespace] if namespace else []), self.plural]
         return "/".join(parts + [part for part in (name, sub) if part is not None])
 
 

@@ -82,6 +82,11 @@ class Revision:
     model: ModelSource
     template: Json
     """The pod template, frozen when the revision was made."""
+    spec: Json = field(default_factory=dict, compare=False)
+    """The parts of the spec that it was made from, as far as they were set, for an undo; empty
+    where that is not known."""
+    restart: str = field(default="", compare=False)
+    """The restart that it was made by."""
 
 
 @dataclass(frozen=True, slots=True)

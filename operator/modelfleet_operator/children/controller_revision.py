@@ -9,8 +9,10 @@ def build(resource: Resource, revision: Revision) -> Json:
     # Only what is set: the API server lets nobody change `data`, and an operator of a later version
     # may know one field more.
     model = revision.model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    body = {
-        "revision": revision.number,
-        "data": {"model": model, "template": revision.template},
-    }
+    data: Json = {"model": model, "template": revision.template}
+    if revision.spec:
+        data["spec"] = revision.spec  # an undo puts it back
+    if revision.restart:
+        data["restart"] = revision.restart
+    body = {"revision": revision.number, "data": data}
     return of_revision(kinds.CONTROLLER_REVISION, resource, revision, body)

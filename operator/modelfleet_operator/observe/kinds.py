@@ -83,6 +83,8 @@ def read_revisions(
             variant=_variant(each),
             model=_read_model(each["data"]["model"]),
             template=each["data"]["template"],
+            spec=each["data"].get("spec") or {},
+            restart=each["data"].get("restart") or "",
         )
         for each in found
     }

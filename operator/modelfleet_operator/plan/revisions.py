@@ -20,7 +20,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.pod_template import pod_template
 from modelfleet_operator.plan.types import Defaults, Revisions
 from modelfleet_operator.router.site import Intervals
-from modelfleet_operator.seen import Observed, Revision
+from modelfleet_operator.seen import Json, Observed, Revision
 
 HASHED = frozenset({"model", "runtime", "resources", "accelerator", "pod_template"})
 """The parts of the spec that pods are made from."""
@@ -39,7 +39,7 @@ def decide(seen: Observed, spec: Spec, defaults: Defaults) -> Revisions:
     if wanted is None:
         number = max((r.number for r in seen.revisions), default=0) + 1
         made = pod_template(seen.resource, name, variant, spec, defaults)
-        wanted = Revision(name, number, variant, spec.model, made)
+        wanted = Revision(name, number, variant, spec.model, made, hashed(spec), restart)
     told = next((v.stable for v in seen.resource.status.variants if v.name == variant), None)
     serving = _serving(seen, told)
     proven = serving is not None and (told == serving.name or seen.ready_pods(serving.name) > 0)
@@ -96,12 +96,17 @@ def _routed(seen: Observed, revision: str) -> bool:
     return seen.routing.site is not None and revision in seen.routing.site.routed
 
 
+def hashed(spec: Spec) -> Json:
+    """The parts that pods are made from, as far as they are set."""
+    return spec.model_dump(mode="json", by_alias=True, include=set(HASHED), exclude_defaults=True)
+
+
 def revision_name(deployment: str, variant: str, spec: Spec, restart: str = "") -> str:
     """`deployment`, a dash, and ten characters that stand for what pods are made from.
 
     Another `restart` makes a new revision of the same content.
     """
-    parts = spec.model_dump(mode="json", by_alias=True, include=set(HASHED), exclude_defaults=True)
+    parts = hashed(spec)
     content = [variant, parts, restart] if restart else [variant, parts]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest())

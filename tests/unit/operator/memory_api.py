@@ -6,14 +6,15 @@ writes quantities its own way and leaves out what is empty; what was applied bef
 now is taken away.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from modelfleet_operator import kinds
 from modelfleet_operator.cluster.api import KubeApi
-from modelfleet_operator.cluster.errors import ApiError, Conflict, NotFound
+from modelfleet_operator.cluster.errors import ApiError, Conflict, NotFound, Refused
 from modelfleet_operator.kinds import Kind
 from modelfleet_operator.seen import Json
 
@@ -40,6 +41,9 @@ class MemoryApi(KubeApi):
         self.writes: list[Write] = []
         self.watched: list[Callable[[Write], None]] = []
         """Called with each write before it is done; what it raises is the answer."""
+        self.spoken: dict[str, list[str]] = {}
+        """What the container of a pod has said, by the pod's name; absent: it has not started."""
+        self._listening: set[asyncio.Event] = set()
         self._applied: dict[tuple[Where, str | None], Json] = {}
         self.version = 0
         """One more with each change of anything."""
@@ -68,7 +72,7 @@ class MemoryApi(KubeApi):
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         where = _where(kind, namespace, name)
         del self.objects[where]
-        self.version += 1
+        self._next()
         self._applied = {key: body for key, body in self._applied.items() if key[0] != where}
 
     def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
@@ -89,14 +93,67 @@ class MemoryApi(KubeApi):
             raise NotFound(f'{kind.plural} "{name}" not found')
         return deepcopy(found)
 
-    async def list(self, kind: Kind, namespace: str, *, label_selector: str = "") -> list[Json]:
-        asked = dict(part.split("=", 1) for part in label_selector.split(",") if part)
+    async def list(
+        self, kind: Kind, namespace: str, *, label_selector: str = "", field_selector: str = ""
+    ) -> list[Json]:
+        asked, fields = _selector(label_selector), _selector(field_selector)
         return [
             body
             for body in self.all(kind)
-            if body["metadata"]["namespace"] == namespace
+            if namespace in ("", body["metadata"]["namespace"])
             and asked.items() <= body["metadata"].get("labels", {}).items()
+            and all(_field(body, path) == value for path, value in fields.items())
         ]
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        since: str = "",
+    ) -> AsyncIterator[Json]:
+        """Never ends by itself. `since` is ignored: what there is comes first."""
+        known: dict[str, Json] = {}
+        heard = asyncio.Event()
+        self._listening.add(heard)
+        try:
+            while True:
+                heard.clear()
+                there = await self.list(
+                    kind, namespace, label_selector=label_selector, field_selector=field_selector
+                )
+                now = {body["metadata"]["name"]: body for body in there}
+                for name, body in now.items():
+                    if known.get(name) != body:
+                        yield {"type": "MODIFIED" if name in known else "ADDED", "object": body}
+                for name in known.keys() - now.keys():
+                    yield {"type": "DELETED", "object": known[name]}
+                known = now
+                await heard.wait()
+        finally:
+            self._listening.discard(heard)
+
+    async def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        follow: bool = False,
+        previous: bool = False,
+        tail: int | None = None,
+        since_s: int | None = None,
+    ) -> AsyncIterator[str]:
+        """To be followed, a container says its lines and goes on in silence."""
+        if pod not in self.spoken:
+            raise Refused(f'container "{container}" in pod "{pod}" is waiting to start')
+        said = self.spoken[pod]
+        for text in said if tail is None else said[len(said) - min(tail, len(said)) :]:
+            yield text
+        if follow:
+            await asyncio.Event().wait()
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
         name = body["metadata"]["name"]
@@ -140,6 +197,14 @@ class MemoryApi(KubeApi):
         left = {key: text for key, text in merged.items() if text is not None}
         self._store(kind, found, {**found, "metadata": {**found["metadata"], "annotations": left}})
 
+    async def patch(self, kind: Kind, namespace: str, name: str, fields: Json) -> Json:
+        self._write("patch", kind, name, fields)
+        found = await self.get(kind, namespace, name)
+        version = fields.get("metadata", {}).get("resourceVersion")
+        if version not in (None, found["metadata"]["resourceVersion"]):
+            raise Conflict("the object has been modified")
+        return self._store(kind, found, merge_patched(found, fields))
+
     async def replace(self, kind: Kind, namespace: str, body: Json) -> Json:
         name = body["metadata"]["name"]
         self._write("replace", kind, name, body)
@@ -177,6 +242,8 @@ class MemoryApi(KubeApi):
 
     def _next(self) -> str:
         self.version += 1
+        for heard in self._listening:
+            heard.set()
         return str(self.version)
 
 
@@ -203,6 +270,25 @@ def _merged(found: Any, changed: Any) -> Any:
     if not isinstance(found, dict) or not isinstance(changed, dict):
         return changed
     return {**found, **{k: _merged(found.get(k), v) for k, v in changed.items()}}
+
+
+def merge_patched(found: Any, fields: Any) -> Any:
+    """A JSON merge patch: None takes away."""
+    if not isinstance(fields, dict):
+        return fields
+    has = found if isinstance(found, dict) else {}
+    changed = {key: merge_patched(has.get(key), value) for key, value in fields.items()}
+    return {key: value for key, value in {**has, **changed}.items() if value is not None}
+
+
+def _selector(text: str) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in text.split(",") if part)
+
+
+def _field(body: Json, path: str) -> Any:
+    for part in path.split("."):
+        body = body.get(part, {})
+    return body
 
 
 def _without(found: Json, before: Json, now: Json) -> Json:

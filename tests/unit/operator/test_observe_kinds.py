@@ -1,5 +1,6 @@
 """What do a resource, a revision, a Deployment and a Service with its endpoints say?"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,21 @@ def test_a_status_that_cannot_be_read_is_none(status: Json, read: Status) -> Non
 def test_revisions_come_the_oldest_first_and_as_they_were_written() -> None:
     raw = [controller_revision.build(resource(), each) for each in (B, A)]
     assert read_revisions(raw) == (A, B)
+
+
+def test_a_revision_holds_what_an_undo_puts_back() -> None:
+    asked = {"model": {"uri": "file:///models/v1"}, "runtime": {"timeout": "5s"}}
+    made = controller_revision.build(resource(), replace(A, spec=asked, restart="once"))
+    (read,) = read_revisions([made])
+    assert (read.spec, read.restart) == (asked, "once")
+
+
+def test_a_revision_of_an_earlier_operator_is_not_given_what_it_never_held() -> None:
+    """The API server would refuse it."""
+    made = controller_revision.build(resource(), A)
+    (read,) = read_revisions([made])
+    assert made["data"].keys() == {"model", "template"}
+    assert controller_revision.build(resource(), read) == made
 
 
 def test_a_revision_of_a_later_operator_is_kept_as_it_stands() -> None:

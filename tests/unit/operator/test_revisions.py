@@ -1,5 +1,6 @@
 """Which revision is wanted, which serves, and which are kept?"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -235,3 +236,18 @@ def test_without_its_address_what_still_answers_goes_on_serving() -> None:
 def test_without_its_address_and_with_all_pods_away_the_proven_one_goes_on_serving() -> None:
     parts = decided(seen(spec("v2"), revisions=[A, B], address=None, status=STABLE_A))
     assert parts.serving == A
+
+
+def test_a_new_revision_remembers_what_it_was_made_from() -> None:
+    """So that an undo can ask for the very same again."""
+    asked = spec("v1", runtime={"timeout": "5s"}, replicas=3)
+    picture = seen(asked)
+    marked = replace(picture.resource, annotations={labels.RESTART: "once"})
+    wanted = decided(replace(picture, resource=marked)).wanted
+    assert wanted.spec == {
+        "model": {"uri": "file:///models/v1", "version": "v1"},
+        "runtime": {"timeout": "5s"},
+    }
+    assert wanted.restart == "once"
+    again = Spec.model_validate(wanted.spec)
+    assert revision_name("digits", "default", again, wanted.restart) == wanted.name

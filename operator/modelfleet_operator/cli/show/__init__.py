@@ -1,0 +1,1 @@
+"""Pure: what was read -> lines of text, or a document for programs."""

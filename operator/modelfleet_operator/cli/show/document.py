@@ -1,0 +1,100 @@
+"""What `status` shows, for programs."""
+
+import json
+from typing import Any
+
+import yaml
+
+from modelfleet_operator.api.moments import written_time
+from modelfleet_operator.api.status import RevisionStatus, VariantStatus
+from modelfleet_operator.cli.outcome import outcome
+from modelfleet_operator.cli.picture import Picture
+from modelfleet_operator.cli.show.tree import role, state
+from modelfleet_operator.kinds import Json
+from modelfleet_operator.router.site import WHOLE
+
+
+def to_json(document: Any, *, indent: int | None = 2) -> str:
+    return json.dumps(document, indent=indent, ensure_ascii=False)
+
+
+def to_yaml(document: Any) -> str:
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return text.rstrip("\n")
+
+
+def as_document(picture: Picture) -> Json:
+    """Always the same keys; what is not known is null. Nothing in it ticks."""
+    status, resource, told = picture.status, picture.resource, picture.variant
+    ended = outcome(resource)
+    return {
+        "name": resource.name,
+        "namespace": resource.namespace,
+        "generation": resource.generation,
+        "observedGeneration": status.observed_generation,
+        "phase": status.phase,
+        "version": status.version,
+        "url": status.url,
+        "outcome": None if ended is None else {"well": ended.well, "message": ended.says},
+        "rollout": _rollout(picture),
+        "revisions": [] if told is None else [_revision(picture, told, r) for r in told.revisions],
+        "conditions": [_dumped(condition) for condition in status.conditions],
+        "events": [
+            {
+                "at": None if event.at is None else written_time(event.at),
+                "type": "Warning" if event.warning else "Normal",
+                "reason": event.reason,
+                "message": event.message,
+                "count": event.count,
+            }
+            for event in picture.events
+        ],
+    }
+
+
+def _rollout(picture: Picture) -> Json | None:
+    rollout, told = picture.rollout, picture.variant
+    if rollout is None or told is None:
+        return None
+    document = {
+        **rollout.model_dump(mode="json", by_alias=True, exclude={"analysis", "counted"}),
+        "weight": told.weight,
+        "steps": [step.weight for step in picture.steps],
+        "analysis": None,
+    }
+    if rollout.analysis is not None:
+        # The rest is the operator's memory.
+        document["analysis"] = rollout.analysis.model_dump(
+            mode="json", by_alias=True, exclude={"counted", "evidence"}
+        )
+    return document
+
+
+def _revision(picture: Picture, told: VariantStatus, each: RevisionStatus) -> Json:
+    return {
+        "revision": each.number,
+        "name": each.name,
+        "version": each.version,
+        "uri": each.uri,
+        "digest": each.digest,
+        "state": role(told, each.name).text,
+        "percent": None if each.weight is None else each.weight * 100 / WHOLE,
+        "readyReplicas": each.ready_replicas,
+        "replicas": each.replicas,
+        "pods": [
+            {
+                "name": shown.pod.name,
+                "ready": shown.pod.ready and not shown.pod.leaving,
+                "state": state(shown).text,
+                "restarts": shown.restarts,
+                "created": None if shown.made is None else written_time(shown.made),
+            }
+            for shown in picture.pods
+            if shown.pod.revision == each.name
+        ],
+    }
+
+
+def _dumped(condition: Any) -> Json:
+    document: Json = condition.model_dump(mode="json", by_alias=True)
+    return document
