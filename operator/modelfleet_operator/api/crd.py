@@ -45,6 +45,11 @@ _NAME_RULES: Final = rules(
         "write a metadata.name of lower-case letters, digits and -, beginning with a letter and "
         "without dots: the Service that serves the model bears it.",
     ),
+    rule(
+        "self.metadata.name != 'modelfleet-router' && !self.metadata.name.endsWith('-preview')",
+        "write another metadata.name: the routers' own objects are called modelfleet-router, and "
+        "a preview's Service NAME-preview.",
+    ),
 )
 
 

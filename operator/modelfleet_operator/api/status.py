@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from modelfleet_contract import Shared
 from modelfleet_operator.api.reasons import Reason
@@ -91,6 +91,11 @@ class Phase(StrEnum):
     """The traffic is back. The revision is not tried again until the spec changes."""
 
 
+def _known_phase(word: object) -> object:
+    """A later operator's own phase is no reason to forget all of its status."""
+    return word if word in set(Phase) else Phase.STARTING
+
+
 class CheckStatus(Told):
     """What the analysis has found by one check. Shares are percentages, evidence is a logarithm."""
 
@@ -150,7 +155,9 @@ class RolloutStatus(Told):
     """1, and one more for each retry."""
     step: int = 0
     """How many of spec.rollout.steps are done. When all are, the rest of the traffic follows."""
-    phase: Annotated[Phase, _ANY_WORD]
+    steps: str = ""
+    """Stands for the steps that it counts; other steps are counted anew."""
+    phase: Annotated[Phase, BeforeValidator(_known_phase), _ANY_WORD]
     message: str = Field(default="", max_length=32768)
     """What it does, or waits for."""
     held_since: str | None = None
@@ -169,7 +176,8 @@ class RolloutStatus(Told):
     analysis: AnalysisStatus | None = None
     """How the step is judged; absent where spec.rollout.analysis is."""
     stamp: str = ""
-    """What a verb has to bear to be meant for this step: GENERATION/ATTEMPT/STEP."""
+    """What a verb has to bear to be meant for this step: REVISION/ATTEMPT/STEP, with the last ten
+    letters of the candidate's name."""
 
 
 class VariantStatus(Told):

@@ -111,7 +111,7 @@ def pause(resource: Resource) -> Saying:
         )
     if verbs(resource, told).paused:
         return Saying(f"{name} is paused already")
-    return Saying(f"{name} stays where it is", {labels.PAUSE: str(resource.generation)})
+    return Saying(f"{name} stays where it is", {labels.PAUSE: rollout.stamp})
 
 
 def resume(resource: Resource) -> Saying:

@@ -33,7 +33,12 @@ class RouterApi:
             async with self._session.get(f"http://{host}:{self._port}{path}") as answer:
                 if answer.status != 200:
                     raise Silent(f"{path} was answered with {answer.status}")
-                body = await answer.content.read(_MOST_BYTES)
-                return body.decode(errors="replace")
+                pieces, size = [], 0
+                async for piece in answer.content.iter_any():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > _MOST_BYTES:
+                        raise Silent(f"{path} was answered with more than {_MOST_BYTES} bytes")
+                return b"".join(pieces).decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Silent(f"{path}: {error or type(error).__name__}") from error

@@ -6,11 +6,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from modelfleet_contract import DOCUMENT_ENV, ModelSource, ServeDocument
+from modelfleet_contract import ModelSource
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import ConditionType, Status
+from modelfleet_operator.plan.documents import document_of
 from modelfleet_operator.router import pod
 from modelfleet_operator.seen import (
     Address,
@@ -103,15 +104,8 @@ def _variant(child: Json) -> str:
 
 def _served(template: Json) -> ModelSource | None:
     """The model that such pods serve; None where that cannot be told."""
-    for container in template["spec"]["containers"]:
-        for variable in container.get("env", ()):
-            if variable["name"] == DOCUMENT_ENV:
-                try:
-                    text = variable.get("value", "").replace("$$", "$")
-                    return ServeDocument.from_json(text).model
-                except ValidationError:
-                    return None
-    return None
+    document = document_of(template)
+    return None if document is None else document.model
 
 
 def _read_model(model: Json) -> ModelSource:

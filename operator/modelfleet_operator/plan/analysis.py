@@ -51,15 +51,18 @@ def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str |
     if spec.rollout.analysis is None:
         return Analyzed(Judgement(), None)
     if told is None or stable is None or told.failed:
-        return Analyzed(Judgement(), None)
+        return Analyzed(Judgement(passes=False, waits_for="the analysis begins"), None)
     policy, stage = policy_of(spec), stage_of(spec, told.step)
     if stage is None:
         return Analyzed(Judgement(), None)
     before = told.analysis
     now = snapshot(seen, stable, told.candidate)
     old = None if before is None or before.step != told.step else _read(before.counted)
-    if before is not None and old is not None and now.at - old.at < INTERVAL.total_seconds():
-        return Analyzed(_judgement(Action(before.action), before.message), before)
+    since = None if old is None else now.at - old.at
+    if since is not None and since < 0:
+        old = None  # the clock was put back: what lies between cannot be told
+    elif before is not None and since is not None and since < INTERVAL.total_seconds():
+        return Analyzed(_judgement(before.action, before.message), before)
     memory = _memory(before if old is not None else None, policy, stage)
     look = _look(seen, told, stable, old, now, 0 if before is None else before.missed)
     after, judged = gate.judge(memory, look)
@@ -75,7 +78,7 @@ def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str |
         counted=now.to_text(),
         evidence=after.to_text(),
     )
-    return Analyzed(_judgement(judged.action, judged.says), status)
+    return Analyzed(_judgement(judged.action.value, judged.says), status)
 
 
 def policy_of(spec: Spec) -> Policy:
@@ -118,14 +121,13 @@ def stage_of(spec: Spec, step: int) -> Stage | None:
     return Stage(number + 1, of, shares[number], shares[min(number + 1, len(shares) - 1)])
 
 
-def _judgement(action: Action, says: str) -> Judgement:
-    match action:
-        case Action.NEXT:
-            return Judgement()
-        case Action.ROLL_BACK:
-            return Judgement(passes=False, fails=says)
-        case _:
-            return Judgement(passes=False, waits_for=says)
+def _judgement(action: str, says: str) -> Judgement:
+    """Of an action as the status has it; one that is not known is to hold."""
+    if action == Action.NEXT.value:
+        return Judgement()
+    if action == Action.ROLL_BACK.value:
+        return Judgement(passes=False, fails=says)
+    return Judgement(passes=False, waits_for=says)
 
 
 def _memory(before: AnalysisStatus | None, policy: Policy, stage: Stage) -> Memory:

@@ -360,7 +360,7 @@ def _variant(
         candidate=None if stable == wanted.name else wanted.name,
         candidate_since=written_time(since) if since else None,
         weight=0 if stable == wanted.name else weights.get(wanted.name, 0) // 100,
-        rollout=_rollout(seen, routed),
+        rollout=_rollout(routed),
         ready_replicas=sum(seen.ready_pods(r.name) for r in verdict.revisions.kept),
         revisions=tuple(
             RevisionStatus(
@@ -379,8 +379,8 @@ def _variant(
     )
 
 
-def _rollout(seen: Observed, routed: Routed | None) -> RolloutStatus | None:
+def _rollout(routed: Routed | None) -> RolloutStatus | None:
     told = None if routed is None else routed.progress.told
     if told is None:
         return None
-    return told.model_copy(update={"stamp": str(stamp(seen.resource, told))})
+    return told.model_copy(update={"stamp": str(stamp(told))})

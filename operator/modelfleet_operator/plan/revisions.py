@@ -55,6 +55,8 @@ def _serving(seen: Observed, told: str | None) -> Revision | None:
     if seen.routing.site is not None:
         return _with_traffic(seen, seen.routing.site.intervals, told)
     answering = [r for r in seen.revisions if seen.ready_pods(r.name) > 0]
+    if any(r.name == told for r in answering):
+        return seen.revision(told)
     if answering:
         return max(answering, key=lambda r: (seen.ready_pods(r.name), r.number))
     return seen.revision(told)

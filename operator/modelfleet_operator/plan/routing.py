@@ -4,10 +4,13 @@ Every revision that has pods is made known, with a weight or without: it gets we
 to be healthy through every router. Ports of the pair are chosen once, and then kept.
 """
 
+import zlib
+from collections.abc import Mapping
 from datetime import timedelta
 
 from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT
 from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.plan.documents import document_of
 from modelfleet_operator.plan.rollout.progress import Progress
 from modelfleet_operator.plan.types import Defaults, Revisions
 from modelfleet_operator.router import intervals
@@ -70,7 +73,7 @@ def _site(
         ),
         intervals=line,
         sticky=_sticky(spec),
-        timeout_s=spec.runtime.timeout / timedelta(seconds=1),
+        timeout_s=_longest_s(parts, weights, spec),
         retries=Retries(spec.routing.retries),
     )
 
@@ -80,10 +83,21 @@ def _ports(seen: Observed) -> tuple[int, int] | None:
     before, taken = seen.routing.site, seen.routing.taken
     if before is not None and not {before.http_port, before.grpc_port} & taken:
         return before.http_port, before.grpc_port
-    for port in range(FIRST_SITE_PORT, LAST_SITE_PORT, 2):
+    # Two that look for a port at the same moment hardly ever begin at the same one.
+    pairs = (LAST_SITE_PORT + 1 - FIRST_SITE_PORT) // 2
+    first = zlib.crc32(seen.resource.name.encode())
+    for number in range(pairs):
+        port = FIRST_SITE_PORT + 2 * ((first + number) % pairs)
         if not {port, port + 1} & taken:
             return port, port + 1
     return None
+
+
+def _longest_s(parts: Revisions, weights: Mapping[str, int], spec: Spec) -> float:
+    """Of those that get requests: each has frozen its own, and the router must outlast it."""
+    found = [document_of(r.template) for r in parts.kept if r.name in weights]
+    times = [document.timeout for document in found if document is not None]
+    return max(times, default=spec.runtime.timeout) / timedelta(seconds=1)
 
 
 def _arm(seen: Observed, revision: Revision, defaults: Defaults) -> Arm:

@@ -47,7 +47,7 @@ def routers_serve(seen: Observed, site: Site | None) -> bool:
     It does for good once it did. A deployment that was served without them goes on so until each
     that takes requests serves what is wanted: the address has no choice among them.
     """
-    if seen.address is None or seen.address.through_routers or not sum(seen.address.ready.values()):
+    if seen.address is None or seen.address.through_routers:
         return True
     ready = [router for router in seen.routing.routers if router.ready]
     return (

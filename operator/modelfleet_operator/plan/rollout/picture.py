@@ -6,7 +6,7 @@ from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.rollout import Preview, Step, Strategy
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.api.status import RolloutStatus, VariantStatus
+from modelfleet_operator.api.status import Phase, RolloutStatus, VariantStatus
 from modelfleet_operator.plan import replicas
 from modelfleet_operator.plan.rollout.facts import Arm, Facts, Judgement, Policy
 from modelfleet_operator.plan.types import Revisions
@@ -21,11 +21,10 @@ HOPELESS = frozenset(
         Reason.UNSUPPORTED,
         Reason.DIGEST_MISMATCH,
         Reason.DOCUMENT_INVALID,
-        Reason.CRASHED,
-        Reason.OUT_OF_MEMORY,
     }
 )
 """Starting such a pod again changes nothing."""
+CRASHED = frozenset({Reason.CRASHED, Reason.OUT_OF_MEMORY})
 
 
 def facts(
@@ -41,7 +40,7 @@ def facts(
         now=seen.now,
         wanted=wanted,
         stable=stable,
-        demand=_demand(seen, spec, stable),
+        demand=_demand(seen, spec, parts, stable),
         arms={r.name: _arm(seen, r.name, routers, variant) for r in parts.kept},
         written={} if routing.site is None else routes.weights(routing.site.intervals),
         served=bool(routers) and version is not None and not lagging,
@@ -88,14 +87,23 @@ def _told(seen: Observed, variant: str) -> VariantStatus | None:
     return next((v for v in seen.resource.status.variants if v.name == variant), None)
 
 
-def _demand(seen: Observed, spec: Spec, stable: str | None) -> int:
+def _demand(seen: Observed, spec: Spec, parts: Revisions, stable: str | None) -> int:
     """An autoscaled revision has as many pods as the traffic needs; while another takes over, it
-    never gets fewer, because the floor of its autoscaler is this very number."""
+    never gets fewer, because the floor of its autoscaler is this very number. At other times the
+    floor is what the spec says."""
     least = replicas.asked(spec)
-    if spec.autoscaling is None or stable is None:
+    if spec.autoscaling is None or stable is None or not _is_on_its_way(seen, parts, stable):
         return least
     has = seen.workloads.get(stable)
     return min(max(least, has.desired if has else 0), spec.autoscaling.max_replicas)
+
+
+def _is_on_its_way(seen: Observed, parts: Revisions, stable: str) -> bool:
+    """Another has a share of the traffic, or is about to get one."""
+    site, found = seen.routing.site, told(seen, parts)
+    shared = site is not None and any(name != stable for name in site.routed)
+    failed = found is not None and found.phase is Phase.FAILED
+    return shared or (parts.wanted.name != stable and not failed)
 
 
 def _arm(
@@ -112,6 +120,7 @@ def _arm(
         idle_since=read_time(_idle(variant).get(name)),
         addressed=_addressed(seen, name),
         hopeless=trouble.message if trouble and trouble.reason in HOPELESS else "",
+        crashed=trouble.message if trouble and trouble.reason in CRASHED else "",
     )
 
 

@@ -11,6 +11,8 @@ Everything that has to be known is in the facts: a look that is lost, or done tw
 nothing. An abort always wins.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,7 +23,7 @@ from modelfleet_operator.api.rollout import OnFailure
 from modelfleet_operator.api.status import Phase, RolloutStatus
 from modelfleet_operator.plan.rollout import shift
 from modelfleet_operator.plan.rollout.capacity import needed
-from modelfleet_operator.plan.rollout.facts import Facts, Weights
+from modelfleet_operator.plan.rollout.facts import Facts, Policy, Weights
 from modelfleet_operator.router.site import WHOLE
 
 ABORTED = "aborted"
@@ -49,12 +51,20 @@ def decide(facts: Facts) -> Progress:
     """The same facts always give the same progress."""
     stable = facts.stable
     if facts.demand == 0:
-        return Progress(None if stable is None else facts.wanted, {facts.wanted: WHOLE}, {})
+        return _stopped(facts)
     if stable is None:
         return _with_the_rest(facts, _first(facts))
     if facts.wanted == stable:
         return _with_the_rest(facts, _settled(facts, stable))
     return _with_the_rest(facts, _rollout(facts, stable))
+
+
+def _stopped(facts: Facts) -> Progress:
+    """Only the pods go: who serves, and what failed, is the same when they come back."""
+    whole = sum(facts.written.values()) == WHOLE
+    weights = facts.written if whole else {facts.stable or facts.wanted: WHOLE}
+    told = facts.told if facts.told and facts.told.candidate == facts.wanted else None
+    return Progress(facts.stable, dict(weights), {}, told)
 
 
 def _first(facts: Facts) -> Progress:
@@ -92,6 +102,8 @@ def _at(facts: Facts) -> RolloutStatus:
         return _new(facts, 1)
     if told.failed and facts.verbs.retried and not facts.verbs.aborted:
         return _new(facts, told.attempt + 1)
+    if not told.failed and told.steps and told.steps != steps_digest(facts.policy):
+        return _new(facts, told.attempt)  # other steps: the number of one says nothing any more
     return told
 
 
@@ -99,29 +111,38 @@ def _new(facts: Facts, attempt: int) -> RolloutStatus:
     """From the beginning, or where the weights say that it was, if somebody emptied the status."""
     has = facts.weight(facts.wanted)
     step = 0
-    while step < len(facts.policy.steps) and _goal(facts, step) < has:
+    while not facts.policy.full and step < len(facts.policy.steps) and _goal(facts, step) < has:
         step += 1
     return RolloutStatus(
         candidate=facts.wanted,
         attempt=attempt,
         step=step,
+        steps=steps_digest(facts.policy),
         phase=Phase.STARTING,
         waiting_since=written_time(facts.now),
     )
 
 
+def steps_digest(policy: Policy) -> str:
+    """Stands for the steps, and for how they begin."""
+    text = json.dumps([policy.full, [each.model_dump(mode="json") for each in policy.steps]])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def _failure(facts: Facts, told: RolloutStatus) -> str:
-    candidate = facts.wanted
+    candidate, arm = facts.wanted, facts.arm(facts.wanted)
+    why = arm.hopeless or arm.crashed
     if facts.weight(candidate):
         if facts.judgement.fails:
             return facts.judgement.fails
-        if facts.arm(candidate).hopeless and not facts.arm(candidate).ready:
-            return facts.arm(candidate).hopeless
+        if why and not arm.ready:
+            return why
     waiting = read_time(told.waiting_since)
     deadline = facts.policy.progress_deadline
-    if told.phase is Phase.STARTING and waiting and facts.now - waiting >= deadline:
+    # Only its own pods are its fault: for routers, and for whoever is before it, it waits.
+    short = arm.ready < facts.least(_goal(facts, told.step))
+    if short and told.phase is Phase.STARTING and waiting and facts.now - waiting >= deadline:
         limit = format_duration(deadline)
-        why = facts.arm(candidate).hopeless
         return f"not ready within rollout.progressDeadline ({limit})" + (f": {why}" if why else "")
     return ""
 
@@ -205,6 +226,7 @@ def _going(
     facts: Facts, stable: str, told: RolloutStatus, weights: Weights, phase: Phase, say: str
 ) -> Progress:
     candidate = facts.wanted
+    weights = shift.relieved(facts, stable, candidate, weights)
     goal = max(_goal(facts, told.step), weights.get(candidate, 0))
     waiting = told.waiting_since
     if phase is not Phase.STARTING:
@@ -225,6 +247,7 @@ def _stay(facts: Facts, stable: str, told: RolloutStatus, say: str) -> Progress:
     """No share grows; one that its pods cannot carry shrinks all the same."""
     has = facts.weight(facts.wanted)
     weights = shift.towards(facts, stable, facts.wanted, has) if has else shift.back(facts, stable)
+    weights = shift.relieved(facts, stable, facts.wanted, weights)
     told = replace_told(told, phase=Phase.PAUSED, message=say, waiting_since=None)
     goal = max(has, _goal(facts, told.step))
     pods = {stable: facts.demand, facts.wanted: max(1, facts.least(goal))}
@@ -234,7 +257,7 @@ def _stay(facts: Facts, stable: str, told: RolloutStatus, say: str) -> Progress:
 def _retreat(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
     candidate = facts.wanted
     weights = shift.back(facts, stable, candidate)
-    if facts.weight(candidate) or not facts.served:
+    if facts.weight(candidate) or not (facts.served or told.failed_since):
         told = replace_told(told, phase=Phase.ROLLING_BACK, message=told.failed, held_since=None)
         pods = {stable: facts.demand, candidate: facts.arm(candidate).asked}
         return Progress(stable, weights, pods, told)

@@ -30,6 +30,15 @@ def back(facts: Facts, stable: str, candidate: str | None = None) -> Weights:
     return _split(facts, stable, candidate, 0)
 
 
+def relieved(facts: Facts, stable: str, candidate: str, weights: Weights) -> Weights:
+    """A stable revision without a pod loses nothing by giving its share away for so long: all of
+    the traffic goes to a candidate that has a part of it already. The step stays what it is."""
+    dead = not facts.arm(stable).ready and not facts.arm(stable).usable
+    if dead and facts.arm(candidate).usable and facts.weight(candidate) and weights.get(candidate):
+        return {candidate: WHOLE}
+    return weights
+
+
 def _split(facts: Facts, stable: str, candidate: str | None, wanted: int) -> Weights:
     """`wanted` parts for the candidate and the rest for the stable revision; but what that cannot
     carry stays with those who have it, as long as they have a pod or nobody has."""

@@ -252,6 +252,62 @@ def test_a_sick_stable_revision_is_no_reason_to_wait() -> None:
     assert decide(arms=sick).weights == {B: 10000}
 
 
+def test_a_stable_revision_without_a_pod_lends_its_share() -> None:
+    """And it stays a loan: the step is the same, and what was lent is given back."""
+    at_half = {"written": {A: 5000, B: 5000}, "told": told(step=1, held_since=held(9))}
+    found = decide(**at_half, arms={A: arm(0, 4), B: arm(4)})
+    assert (found.weights, found.pods[B]) == ({B: 10000}, 4)
+    assert found.told
+    assert found.told.step == 1
+    back = decide(written={B: 10000}, told=found.told, arms={A: arm(4), B: arm(4)})
+    assert back.weights == {A: 5000, B: 5000}
+    # One that has no share yet is not tried on everybody.
+    assert decide(arms={A: arm(0, 4), B: arm(4)}, served=False).weights == {A: 10000}
+
+
+def test_one_crash_of_the_stable_revision_skips_no_step() -> None:
+    found = decide(arms={A: arm(0, 4, crashed="killed"), B: arm(4)})
+    assert found.told
+    assert found.told.step == 0
+
+
+def test_other_steps_are_counted_anew() -> None:
+    began = decide(**AT_TEN, told=told(Phase.SHIFTING, 0)).told
+    assert began
+    at_one = began.model_copy(update={"step": 1, "steps": progress.steps_digest(facts().policy)})
+    careful = Policy(steps=(Step(weight=50, until_promoted=True),))
+    found = decide(written={A: 9000, B: 1000}, told=at_one, policy=careful)
+    assert found.told
+    assert (found.told.step, found.weights) == (0, {A: 5000, B: 5000})
+    preview = decide(written={A: 9000, B: 1000}, told=at_one, policy=BLUE_GREEN)
+    assert preview.weights == {A: 10000}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"arms": {A: arm(4), B: arm(4, reachable=0)}}, id="no router reaches it"),
+        pytest.param({"served": False, "lagging": ("r",)}, id="a router is behind"),
+        pytest.param({}, id="nobody looked for so long"),
+    ],
+)
+def test_what_is_not_its_fault_is_no_failure(more: dict[str, Any]) -> None:
+    waits = told(Phase.STARTING, waiting_since=held(16 * 60))
+    found = decide(told=waits, **more)
+    assert found.told
+    assert found.told.failed == ""
+
+
+def test_a_failure_stays_one_while_a_router_starts_again() -> None:
+    failed = told(Phase.FAILED, failed="worse", failed_since=held(60))
+    assert phase(decide(told=failed, served=False)) is Phase.FAILED
+
+
+def test_the_last_that_could_answer_is_kept() -> None:
+    found = decide(wanted=B, stable=B, written={B: 10000}, arms={A: arm(4), B: arm(0, 4)})
+    assert found.pods[A] == 4
+
+
 def test_an_emptied_status_does_not_throw_a_rollout_back() -> None:
     found = decide(written={A: 5000, B: 5000}, arms={A: arm(4), B: arm(2)})
     assert found.told
@@ -264,9 +320,12 @@ def test_the_first_revision_gets_everything_at_once() -> None:
     assert decide(stable=None, arms={B: arm(1, 4)}, written={B: 10000}).stable == B
 
 
-def test_nothing_is_to_run() -> None:
-    found = decide(demand=0)
-    assert (found.weights, found.pods) == ({B: 10000}, {})
+def test_when_nothing_is_to_run_only_the_pods_go() -> None:
+    failed = told(Phase.FAILED, failed="worse", failed_since=held(60))
+    found = decide(demand=0, told=failed)
+    assert (found.weights, found.pods, found.stable, found.told) == ({A: 10000}, {}, A, failed)
+    first = decide(demand=0, stable=None, written={})
+    assert (first.weights, first.stable) == ({B: 10000}, None)
 
 
 def test_rolling_is_one_step() -> None:

@@ -15,6 +15,7 @@ from tests.unit.operator.builders import DEFAULTS, NOW, pods, revision, routed, 
 
 A, B = revision("v1", 1), revision("v2", 2)
 READY, AVAILABLE, PROGRESSING, SCHEDULED, STABLE_HEALTHY = ConditionType
+STAMP = f"{B.name.removeprefix('digits-')}/1/0"
 ROUTING = {"mode": "Router"}
 ROLLOUT = {"strategy": "Progressive", "steps": [{"weight": 50, "untilPromoted": True}]}
 
@@ -74,14 +75,14 @@ def marked(found: Observed, **annotations: str) -> Observed:
 
 
 def test_a_pause_is_neither_progress_nor_failure() -> None:
-    found = plan(marked(routed(picture(), HALF, stable=A, told=HELD), pause="1")).status
+    found = plan(marked(routed(picture(), HALF, stable=A, told=HELD), pause=STAMP)).status
     progressing = found.condition(PROGRESSING)
     assert progressing
     assert (progressing.status.value, progressing.reason) == ("Unknown", Reason.PAUSED)
 
 
 def test_an_abort_is_told_while_the_traffic_goes_back() -> None:
-    found = marked(routed(picture(), HALF, stable=A, told=HELD), abort="1/1/0")
+    found = marked(routed(picture(), HALF, stable=A, told=HELD), abort=STAMP)
     made = plan(found)
     ready = made.status.condition(READY)
     assert ready
@@ -95,7 +96,7 @@ def test_the_share_and_the_stamp_are_in_the_status() -> None:
     (variant,) = plan(routed(picture(), HALF, stable=A, told=HELD)).status.variants
     assert (variant.stable, variant.candidate, variant.weight) == (A.name, B.name, 50)
     assert variant.rollout
-    assert variant.rollout.stamp == "1/1/0"
+    assert variant.rollout.stamp == STAMP
     assert {r.name: r.weight for r in variant.revisions} == HALF
 
 

@@ -1,4 +1,4 @@
-"""A verb is meant for the spec, the attempt and the step that its author saw."""
+"""A verb is meant for the revision, the attempt and the step that its author saw."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from tests.unit.operator.builders import resource
 
 TOLD = VariantStatus(
     name="default",
-    rollout=RolloutStatus(candidate="b", attempt=2, step=1, phase=Phase.HOLDING),
+    rollout=RolloutStatus(candidate="digits-b", attempt=2, step=1, phase=Phase.HOLDING),
 )
 
 
@@ -24,30 +24,38 @@ def said(**annotations: str) -> Verbs:
     ("annotations", "meant"),
     [
         ({}, Verbs()),
-        ({"pause": "7"}, Verbs(paused=True)),
-        ({"pause": "6"}, Verbs()),
-        ({"promote": "7/2/1"}, Verbs(promoted=1)),
-        ({"promote": "7/2/0"}, Verbs(promoted=0)),
-        ({"promote": "7/2/1 all"}, Verbs(promoted=FULL)),
-        ({"promote": "7/1/1"}, Verbs()),
-        ({"promote": "6/2/1"}, Verbs()),
+        ({"pause": "b/2/0"}, Verbs(paused=True)),
+        ({"pause": "b/1/0"}, Verbs()),
+        ({"promote": "b/2/1"}, Verbs(promoted=1)),
+        ({"promote": "b/2/0"}, Verbs(promoted=0)),
+        ({"promote": "b/2/1 all"}, Verbs(promoted=FULL)),
+        ({"promote": "b/1/1"}, Verbs()),
+        ({"promote": "c/2/1"}, Verbs()),
         ({"promote": "yes"}, Verbs()),
-        ({"promote": "7/2"}, Verbs()),
-        ({"promote": "7/2/-1"}, Verbs()),
-        ({"abort": "7/2/0"}, Verbs(aborted=True)),
-        ({"abort": "7/1/1"}, Verbs()),
-        ({"retry": "7/2/1"}, Verbs(retried=True)),
-        ({"retry": "7/1/1"}, Verbs()),
+        ({"promote": "b/2"}, Verbs()),
+        ({"promote": "b/2/-1"}, Verbs()),
+        ({"abort": "b/2/0"}, Verbs(aborted=True)),
+        ({"abort": "b/1/1"}, Verbs()),
+        ({"retry": "b/2/1"}, Verbs(retried=True)),
+        ({"retry": "b/1/1"}, Verbs()),
     ],
 )
 def test_what_is_meant(annotations: dict[str, str], meant: Verbs) -> None:
     assert said(**annotations) == meant
 
 
-def test_without_a_rollout_only_a_pause_has_a_meaning() -> None:
-    marked = {"modelfleet.dev/abort": "7/1/0", "modelfleet.dev/pause": "7"}
-    assert verbs(replace(resource(generation=7), annotations=marked), None) == Verbs(paused=True)
+def test_without_a_rollout_nothing_has_a_meaning() -> None:
+    marked = {"modelfleet.dev/abort": "b/1/0", "modelfleet.dev/pause": "b/1/0"}
+    assert verbs(replace(resource(), annotations=marked), None) == Verbs()
+
+
+def test_another_generation_of_the_spec_changes_nothing() -> None:
+    """As `kubectl scale` makes one, in the middle of a rollout."""
+    marked = {"modelfleet.dev/pause": "b/2/1"}
+    for generation in (7, 8):
+        scaled = replace(resource(generation=generation), annotations=marked)
+        assert verbs(scaled, TOLD).paused
 
 
 def test_a_stamp_reads_as_it_is_written() -> None:
-    assert Stamp.parse(str(Stamp(3, 1, 0))) == Stamp(3, 1, 0)
+    assert Stamp.parse(str(Stamp("b", 1, 0))) == Stamp("b", 1, 0)
