@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.cluster.api import KubeApi
-from modelfleet_operator.cluster.errors import Conflict, NotFound
+from modelfleet_operator.cluster.errors import Conflict, NotFound, Refused
 from modelfleet_operator.cluster.routers import RouterApi, Silent
 from modelfleet_operator.drift import reads_as
+from modelfleet_operator.kinds import Kind
 from modelfleet_operator.loop import Gone, Key, now
 from modelfleet_operator.router import pod
 from modelfleet_operator.router.files import Files, Pair, files
@@ -40,6 +41,26 @@ REPLACE_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """How long a router has served something else, and how often it was told to look again."""
+
+    since: datetime
+    touched: datetime
+    times: int = 0
+
+    @property
+    def gap(self) -> timedelta:
+        """Until it is told once more: what does not help is done less and less often."""
+        return min(TOUCH_AGAIN * 2.0**self.times, REPLACE_AFTER)
+
+    def of(self, moment: datetime) -> timedelta:
+        return moment - self.since
+
+    def again(self, moment: datetime) -> "Lag":
+        return Lag(self.since, moment, self.times + 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What one ModelDeployment wants of the routers, and its ConfigMap."""
 
@@ -58,7 +79,7 @@ class PairLook:
     image: str
     image_pull_policy: str = "IfNotPresent"
     clock: Callable[[], datetime] = now
-    lagging: dict[str, datetime] = field(default_factory=dict)
+    lagging: dict[str, Lag] = field(default_factory=dict)
     """Since when a router, by its pod's uid, serves something else. Lost with the process, which
     only makes it wait longer."""
 
@@ -137,10 +158,21 @@ class PairLook:
             body["metadata"]["ownerReferences"] = owners
             found = there.get((kind, name))
             if found is None:
-                await self.cluster.create(_KINDS[kind], routers.namespace, body)
+                await self._create(_KINDS[kind], routers.namespace, body)
             elif not _same(body, found):
                 await self.cluster.apply(_KINDS[kind], routers.namespace, body)
         await self._drop_old_settings(routers, wanted, there)
+
+    async def _create(self, kind: Kind, namespace: str, body: Json) -> None:
+        """By applying, so that what is left out later goes: but never over somebody else's."""
+        name = body["metadata"]["name"]
+        with contextlib.suppress(NotFound):
+            await self.cluster.get(kind, namespace, name)
+            raise Refused(
+                f'{kind.kind} "{name}" is there already and does not belong to modelfleet: delete '
+                "it, or write routing.mode: Direct"
+            )
+        await self.cluster.apply(kind, namespace, body)
 
     async def _drop_old_settings(
         self, routers: Routers, wanted: Iterable[Json], there: Mapping[tuple[str, str], Json]
@@ -197,22 +229,24 @@ class PairLook:
                 continue
             told = each["metadata"].get("annotations", {}).get(CONFIG_ANNOTATION, "")
             if told.partition(".")[0] != made.version:
-                self.lagging[uid] = moment
+                self.lagging[uid] = Lag(moment, moment)
                 await self._touch(each, made.version)
                 behind.append(each)
             elif await self._lags(each, made):
-                since = self.lagging.setdefault(uid, moment)
+                lag = self.lagging.setdefault(uid, Lag(moment, moment))
                 behind.append(each)
-                if moment - since >= TOUCH_AGAIN:
+                if moment - lag.touched >= lag.gap:
+                    self.lagging[uid] = lag.again(moment)
                     await self._touch(each, f"{made.version}.{moment:%H%M%S}")
             else:
                 current += 1
                 self.lagging.pop(uid, None)
-        late = [p for p in behind if moment - self.lagging[p["metadata"]["uid"]] >= REPLACE_AFTER]
+        lags = {each["metadata"]["name"]: self.lagging[each["metadata"]["uid"]] for each in behind}
+        late = [p for p in behind if lags[p["metadata"]["name"]].of(moment) >= REPLACE_AFTER]
         if late and current:
             log.warning("replacing %s, which has stayed behind", late[0]["metadata"]["name"])
             await self._delete(namespace, {**late[0], "kind": kinds.POD.kind})
-        return TOUCH_AGAIN.total_seconds() if behind else None
+        return min((lag.gap.total_seconds() for lag in lags.values()), default=None)
 
     async def _touch(self, router: Json, version: str) -> None:
         metadata = router["metadata"]
@@ -226,8 +260,15 @@ class PairLook:
         try:
             said = read_config(await self.routers.ask(router["status"]["podIP"], "/config"))
         except (Silent, Unreadable):
-            return True
-        return bool(said.lags(made.data))
+            return any(
+                c["type"] == "Ready" and c["status"] == "True"
+                for c in router["status"].get("conditions", ())
+            )
+        behind = said.lags(made.data)
+        lag = self.lagging.get(router["metadata"]["uid"])
+        if behind and lag is not None and lag.times == 1:
+            log.warning("%s: %s", router["metadata"]["name"], said.why(behind[0]))
+        return bool(behind)
 
 
 _KINDS = {kind.kind: kind for kind in (*OBJECTS, kinds.POD)}

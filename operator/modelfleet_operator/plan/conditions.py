@@ -104,7 +104,7 @@ def decide(
     if routed is not None:
         again = _sooner(again, _routed_again(seen, routed))
     if verdict.parting is not None:
-        again = _sooner(again, PARTING)
+        again = _sooner(again, PARTING)  # its two ends lie behind the first and the last of these
     return status, again
 
 

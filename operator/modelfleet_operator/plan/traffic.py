@@ -6,10 +6,11 @@
   pods are away: they may come back, and the new ones may never come.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelfleet_operator.plan.types import Replicas, Revisions, Switch
-from modelfleet_operator.router import routes
+from modelfleet_operator.router import pod, routes
 from modelfleet_operator.router.site import Site
 from modelfleet_operator.seen import Observed, RouterPod
 
@@ -67,6 +68,10 @@ PARTING = timedelta(seconds=10)
 """How long every node may take to hear that the address has left the routers."""
 
 
+LEFT = PARTING + timedelta(seconds=pod.LISTENER_DRAIN_S + 5)
+"""After which nobody has a connection any more."""
+
+
 def parting(seen: Observed) -> tuple[Site, datetime | None] | None:
     """What the routers go on serving after the address has left them, and since when it has; None
     when they need not any more."""
@@ -76,6 +81,8 @@ def parting(seen: Observed) -> tuple[Site, datetime | None] | None:
     left = address is None or not address.through_routers
     if left and since is None and (address is None or any(address.ready.values())):
         since = seen.now
-    if since is not None and seen.now - since >= PARTING:
+    if since is not None and seen.now - since >= LEFT:
         return None
+    if since is not None and seen.now - since >= PARTING:
+        site = replace(site, listening=False)
     return site, since

@@ -39,7 +39,7 @@ def of_site(site: Site, discovery: Discovery, dns_s: float, folder: str, address
     return Part(
         name=site.name,
         host=virtual_host(site),
-        listeners=tuple(listeners.listeners([site], folder, address)),
+        listeners=tuple(listeners.listeners([site] if site.listening else [], folder, address)),
         clusters=tuple(clusters.clusters([site], discovery, folder, dns_s)),
         endpoints=endpoints.files(site) if discovery is Discovery.ENDPOINTS else {},
     )

@@ -36,6 +36,8 @@ CONFIG_ANNOTATION: Final = f"{labels.GROUP}/router-config"
 """On the pods. A change of it makes the kubelet look at the ConfigMap at once: without it, a change
 of weights takes up to a minute and a half. Never in the Deployment's template, which would roll."""
 
+LISTENER_DRAIN_S: Final = 60
+"""How long callers keep a connection to a listener that is gone."""
 NOTICE_S: Final = 8
 """How long a router that goes still takes new callers: the time in which every node hears of it."""
 _DRAINS_S: Final = (60, 300, 900, 3600)
@@ -231,6 +233,8 @@ def _container(routers: Routers) -> Json:
             *("--concurrency", str(routers.concurrency)),
             # Without shared memory, and so without any place to write.
             "--disable-hot-restart",
+            # Of a listener that is taken away: callers are told at once, and go within that time.
+            *("--drain-time-s", str(LISTENER_DRAIN_S), "--drain-strategy", "immediate"),
             *("-l", "warning"),
         ],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],

@@ -140,6 +140,9 @@ class Site:
     """How much of a request's body is kept to send it again. Larger bodies pass, but are not sent
     again."""
     retries: Retries = Retries.SAFE
+    listening: bool = True
+    """Takes new connections. A deployment that leaves its routers stops that first, and answers on
+    what callers have kept for a while longer."""
 
     @property
     def splits(self) -> tuple[Intervals, ...]:

@@ -292,6 +292,9 @@ def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
             least = pods[name] = max(least, min(arm.asked, facts.demand))
         if arm.asked <= least:
             continue
+        if arm.usable and not any(facts.arm(one).usable for one in progress.weights):
+            pods[name] = arm.asked  # the last that could answer, whoever has the traffic now
+            continue
         if not facts.served or progress.weights.get(name, 0) != facts.weight(name):
             pods[name] = arm.asked  # a router may still give it what it had
         elif share:

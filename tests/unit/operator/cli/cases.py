@@ -69,7 +69,6 @@ def rollout(
     step: int = 1,
     attempt: int = 1,
     failed: str = "",
-    generation: int = 4,
     **more: Any,
 ) -> RolloutStatus:
     return RolloutStatus(
@@ -81,7 +80,7 @@ def rollout(
         held_since=ago(seconds=42) if phase is Phase.HOLDING else None,
         failed=failed,
         failed_since=ago(minutes=3) if phase is Phase.FAILED else None,
-        stamp=f"{generation}/{attempt}/{step}",
+        stamp=f"ccc/{attempt}/{step}",
         **more,
     )
 

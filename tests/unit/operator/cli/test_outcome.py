@@ -43,8 +43,10 @@ def test_one_that_gave_all_traffic_back_has_failed() -> None:
 
 def test_a_failure_that_is_to_be_tried_again_is_none() -> None:
     failed = moving(aborted(), weight=0)
-    assert outcome(resource(failed, annotations={"retry": "4/1/1"})) is None
-    assert outcome(resource(failed, annotations={"retry": "4/1/1", "abort": "4/1/1"})) is not None
+    assert outcome(resource(failed, annotations={"retry": "ccc/1/1"})) is None
+    assert (
+        outcome(resource(failed, annotations={"retry": "ccc/1/1", "abort": "ccc/1/1"})) is not None
+    )
 
 
 def test_nothing_has_ended_while_the_status_is_old() -> None:

@@ -121,7 +121,7 @@ def test_a_verb_is_written_by_the_person_with_the_stamp() -> None:
     api = cluster(moving(rollout()))
     code, out, err = ran(api, "promote", NAME)
     assert (code, out, err) == (ExitCode.OK, "digits goes past step 2 of 2 (50 %)\n", "")
-    assert annotations(api) == {"promote": "4/1/1"}
+    assert annotations(api) == {"promote": "ccc/1/1"}
     assert ran(api, "promote", NAME)[0] == ExitCode.OK
     assert [str(write) for write in api.writes] == ["patch ModelDeployment digits"]
 
@@ -131,16 +131,16 @@ def test_an_abort_wins_over_what_was_said_before() -> None:
     ran(api, "promote", NAME, "--all")
     ran(api, "pause", NAME)
     assert ran(api, "abort", NAME)[0] == ExitCode.OK
-    assert annotations(api)["abort"] == "4/1/1"
+    assert annotations(api)["abort"] == "ccc/1/1"
     code, _, err = ran(api, "promote", NAME)
     assert code == ExitCode.FAILED
     assert "an abort wins" in err
 
 
 def test_a_retry_takes_the_abort_away_that_ended_the_attempt() -> None:
-    api = cluster(moving(aborted(), weight=0), annotations={"abort": "4/1/1"})
+    api = cluster(moving(aborted(), weight=0), annotations={"abort": "ccc/1/1"})
     assert ran(api, "retry", NAME)[0] == ExitCode.OK
-    assert annotations(api) == {"retry": "4/1/1"}
+    assert annotations(api) == {"retry": "ccc/1/1"}
 
 
 def test_a_retry_never_takes_away_an_abort_that_it_has_not_seen() -> None:
@@ -150,13 +150,13 @@ def test_a_retry_never_takes_away_an_abort_that_it_has_not_seen() -> None:
         """Somebody else retried, and aborted that attempt, just before."""
         api.watched.clear()
         second = moving(rollout(attempt=2))
-        api.put(kinds.MODEL_DEPLOYMENT, raw(second, annotations={"abort": "4/2/1"}))
+        api.put(kinds.MODEL_DEPLOYMENT, raw(second, annotations={"abort": "ccc/2/1"}))
 
     api.watched.append(meanwhile)
     code, _, err = ran(api, "retry", NAME)
     assert code == ExitCode.FAILED
     assert "being rolled back" in err
-    assert annotations(api) == {"abort": "4/2/1"}
+    assert annotations(api) == {"abort": "ccc/2/1"}
 
 
 def test_the_operator_may_write_in_between() -> None:
@@ -168,7 +168,7 @@ def test_the_operator_may_write_in_between() -> None:
 
     api.watched.append(meanwhile)
     assert ran(api, "pause", NAME)[0] == ExitCode.OK
-    assert annotations(api) == {"pause": "4"}
+    assert annotations(api) == {"pause": "ccc/1/1"}
 
 
 def test_what_changes_all_the_time_is_given_up() -> None:
@@ -182,7 +182,7 @@ def test_what_changes_all_the_time_is_given_up() -> None:
 def test_pause_and_resume() -> None:
     api = cluster(moving(rollout()))
     ran(api, "pause", NAME)
-    assert annotations(api) == {"pause": "4"}
+    assert annotations(api) == {"pause": "ccc/1/1"}
     assert ran(api, "resume", NAME)[1] == "digits goes on\n"
     assert annotations(api) == {}
     assert ran(api, "resume", NAME)[1] == "digits is not paused\n"

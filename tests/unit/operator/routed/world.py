@@ -153,11 +153,11 @@ class RoutedWorld(Kubernetes):
         self.api.change(kinds.MODEL_DEPLOYMENT, NAMESPACE, name, spec={"replicas": replicas})
 
     def say(self, verb: str, more: str = "", name: str = NAME) -> None:
-        """An annotation with the stamp of the status, or with the generation for a pause."""
+        """An annotation with the stamp of the status."""
         found = self.resource(name)
         assert found is not None
         stamp = str(self.rollout(name).get("stamp", ""))
-        text = str(found["metadata"]["generation"]) if verb == labels.PAUSE else stamp
+        text = stamp
         annotations = {verb: f"{text} {more}".strip()}
         self.api.change(
             kinds.MODEL_DEPLOYMENT, NAMESPACE, name, metadata={"annotations": annotations}
