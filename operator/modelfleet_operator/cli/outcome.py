@@ -25,7 +25,7 @@ def outcome(resource: Resource) -> Outcome | None:
         return None
     rollout = told.rollout if told is not None else None
     if told is not None and rollout is not None:
-        said = verbs(resource, told)
+        said = verbs(resource, told.rollout)
         if rollout.phase is not Phase.FAILED or (said.retried and not said.aborted):
             return None
         candidate = called(told, rollout.candidate)

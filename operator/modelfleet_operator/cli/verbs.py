@@ -32,7 +32,7 @@ class Saying:
 def promote(resource: Resource, *, every_step: bool = False) -> Saying:
     """Past the step that stands, or past all of them. Raises `Refusal`."""
     told, rollout = _under_way(resource, "promote")
-    name, said = resource.name, verbs(resource, told)
+    name, said = resource.name, verbs(resource, told.rollout)
     if rollout.failed or rollout.phase is Phase.ROLLING_BACK:
         raise Refusal(
             f"{called(told, rollout.candidate)} was rolled back ({_why(rollout)}): "
@@ -70,7 +70,7 @@ def abort(resource: Resource) -> Saying:
     name = resource.name
     if rollout.phase is Phase.FAILED:
         return Saying(f"{name} is rolled back already ({_why(rollout)})")
-    if verbs(resource, told).aborted or rollout.failed:
+    if verbs(resource, told.rollout).aborted or rollout.failed:
         return Saying(f"{name} is being rolled back already")
     return Saying(f"{name} goes back to {called(told, told.stable)}", {labels.ABORT: rollout.stamp})
 
@@ -78,7 +78,7 @@ def abort(resource: Resource) -> Saying:
 def retry(resource: Resource) -> Saying:
     """The revision that failed, again from the first step. Raises `Refusal`."""
     told, rollout = _under_way(resource, "retry")
-    name, said = resource.name, verbs(resource, told)
+    name, said = resource.name, verbs(resource, told.rollout)
     if not rollout.failed and said.aborted:
         raise Refusal(f"{name} is being rolled back at this moment: say it again when it is")
     if not rollout.failed:
@@ -109,7 +109,7 @@ def pause(resource: Resource) -> Saying:
             f"{called(told, rollout.candidate)} was rolled back ({_why(rollout)}), so there is "
             "nothing to pause"
         )
-    if verbs(resource, told).paused:
+    if verbs(resource, told.rollout).paused:
         return Saying(f"{name} is paused already")
     return Saying(f"{name} stays where it is", {labels.PAUSE: rollout.stamp})
 

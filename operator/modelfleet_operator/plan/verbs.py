@@ -15,7 +15,7 @@ pause, an abort and a retry hold for their whole attempt, whatever the step.
 from dataclasses import dataclass, replace
 
 from modelfleet_operator.api import labels
-from modelfleet_operator.api.status import RolloutStatus, VariantStatus
+from modelfleet_operator.api.status import RolloutStatus
 from modelfleet_operator.plan.rollout.facts import FULL, Verbs
 from modelfleet_operator.seen import Resource
 
@@ -44,9 +44,9 @@ def stamp(told: RolloutStatus) -> Stamp:
     return Stamp(told.candidate.rpartition("-")[2], told.attempt, told.step)
 
 
-def verbs(resource: Resource, told: VariantStatus | None) -> Verbs:
+def verbs(resource: Resource, now: RolloutStatus | None) -> Verbs:
+    """Of this very rollout; without one nothing has a meaning."""
     said = resource.annotations
-    now = told.rollout if told is not None else None
     if now is None:
         return Verbs()
     present = stamp(now)

@@ -54,7 +54,7 @@ def facts(
             progress_deadline=spec.rollout.progress_deadline,
             longest_request=spec.runtime.timeout,
         ),
-        verbs=verbs(seen.resource, variant),
+        verbs=verbs(seen.resource, told(seen, parts)),
         judgement=judgement,
         astray=astray,
         told=told(seen, parts),

@@ -4,15 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from modelfleet_operator.api.status import Phase, RolloutStatus, VariantStatus
+from modelfleet_operator.api.status import Phase, RolloutStatus
 from modelfleet_operator.plan.rollout.facts import FULL, Verbs
 from modelfleet_operator.plan.verbs import Stamp, verbs
 from tests.unit.operator.builders import resource
 
-TOLD = VariantStatus(
-    name="default",
-    rollout=RolloutStatus(candidate="digits-b", attempt=2, step=1, phase=Phase.HOLDING),
-)
+TOLD = RolloutStatus(candidate="digits-b", attempt=2, step=1, phase=Phase.HOLDING)
 
 
 def said(**annotations: str) -> Verbs:
