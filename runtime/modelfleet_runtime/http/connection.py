@@ -74,9 +74,6 @@ class Connection(BoundedConnection):
         fresh, self._fresh = self._fresh, None
         if fresh is not None and not fresh.disconnected:
             fresh.start()
-        exchange = self._running
-        if exchange is not None and exchange.more_body:
-            exchange.wait_for_body()
         if alone and self._begun == 1 and isinstance(self.cycle, Exchange):
             self._know(self.cycle, data)
 

@@ -72,7 +72,11 @@ class Exchange:
             return
         if not self.more_body:
             self._give_body()
-        elif self._expects_continue and not self._pieces:
+            return
+        # Here and not where a piece comes: perhaps none comes any more.
+        left = inference.deadline - time.monotonic()
+        self._body_timer = self._carrier.loop.call_later(max(0.001, left), self._body_is_late)
+        if self._expects_continue and not self._pieces:
             self._expects_continue = False
             self._carrier.write_continue()
 
@@ -90,12 +94,6 @@ class Exchange:
             inference.refuse(refusal)
         else:
             inference.body(body)
-
-    def wait_for_body(self) -> None:
-        """The body did not come in one piece with its head: now its time counts."""
-        if self._body_timer is None and not self.inference.ended:
-            left = self.inference.deadline - time.monotonic()
-            self._body_timer = self._carrier.loop.call_later(max(0.001, left), self._body_is_late)
 
     def add(self, piece: bytes) -> None:
         inference = self.inference

@@ -228,6 +228,17 @@ async def test_a_late_body_is_refused_and_the_connection_goes_on(at: Running) ->
         assert await to.outputs() == [4, 0]
 
 
+async def test_a_late_body_is_refused_also_behind_other_requests(at: Running) -> None:
+    """No piece comes after it that would remind the server of it."""
+    async with wire(at) as to:
+        late = post(LENGTH, "x-request-timeout-ms: 300", body=BODY[:4])
+        await to.send(predict(1) + predict(2) + late)
+        assert [await to.outputs(), await to.outputs()] == [[2, 0], [4, 0]]
+        assert (await to.reply()).status == 408
+        await to.send(BODY[4:] + predict(3))
+        assert await to.outputs() == [6, 0]
+
+
 # -- addresses and methods
 
 
