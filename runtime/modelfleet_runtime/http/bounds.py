@@ -24,6 +24,9 @@ LARGEST_PIECE = 256 * 1024
 WRITE_SECONDS = 60.0
 """For a client to take what fills the socket's buffer."""
 
+MORE_FOLLOW = "more_follow"
+"""In a request's `scope["state"]`: a function that says whether others wait behind it."""
+
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: 53\r\n\r\n"
@@ -42,7 +45,8 @@ class BoundedConnection(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        # What the ASGI application sees of the connection, as `scope["state"]`.
+        super().__init__(config, server_state, app_state | {MORE_FOLLOW: self.more_follow}, _loop)
         self._service = service
         self._most_head_bytes = service.limits.head_bytes
         self._quiet_since = 0.0
@@ -69,6 +73,10 @@ class BoundedConnection(HttpToolsProtocol):
     def answering(self) -> bool:
         """Whether a request has begun and is not answered."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    def more_follow(self) -> bool:
+        """Whether requests wait for the answers before theirs."""
+        return bool(self.pipeline)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

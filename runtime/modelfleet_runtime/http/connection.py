@@ -217,7 +217,7 @@ class Connection(BoundedConnection):
         self._running = None
         answer = exchange.answer
         assert answer is not None
-        if self._service.life.draining:
+        if self._service.life.draining and not self.more_follow():
             exchange.keep_alive = False
         parts = [STATUS_LINE[answer.status]]
         for name, value in self.server_state.default_headers:

@@ -155,6 +155,27 @@ async def test_while_draining_answers_end_their_connection(transport: str) -> No
                 assert await to.ended()
 
 
+async def test_while_draining_what_waits_behind_an_answer_is_answered_too(
+    transport: str, gate: Gate
+) -> None:
+    """The last one ends the connection, whichever kind it is."""
+    async with running(gate, transport=transport) as at:
+        for last in routes():
+            gate.entered.clear()
+            gate.go.clear()
+            at.life.state = State.READY
+            async with wire(at) as to:
+                await to.send(predict(1) + predict(2) + get(PROBE) + get(PAGE) + last)
+                await gate.reached()
+                at.life.drain()
+                gate.go.set()
+                replies = [await to.reply() for _ in range(5)]
+                assert [reply.status for reply in replies] == [200] * 5
+                assert [reply.closes for reply in replies] == [False] * 4 + [True]
+                assert await to.ended()
+        assert answered(at, 499) == 0
+
+
 async def test_a_server_that_stops_answers_what_it_has(transport: str, gate: Gate) -> None:
     """All that came on one connection, also what waits behind the first."""
     async with running(gate, transport=transport) as at:
