@@ -21,8 +21,8 @@ REFUSED_BODY_SECONDS = 30.0
 """From an answer that did not wait for the body until the body's end."""
 LARGEST_PIECE = 256 * 1024
 """Bytes that the event loop reads at once."""
-WRITE_SECONDS = 60.0
-"""For a client to take what fills the socket's buffer."""
+STALL_SECONDS = 60.0
+"""A client that takes none of its answer for so long is cut; it may take long to take all of it."""
 
 MORE_FOLLOW = "more_follow"
 """In a request's `scope["state"]`: a function that says whether others wait behind it."""
@@ -66,8 +66,10 @@ class BoundedConnection(HttpToolsProtocol):
         """Since the last chunk of a body began; None while it has not."""
         self._body_timer: asyncio.TimerHandle | None = None
         """Set while a body comes whose request was answered already."""
-        self._write_timer: asyncio.TimerHandle | None = None
-        """Set while the client does not read."""
+        self._write_timer: asyncio.Handle | None = None
+        """Set while answers wait for the client to take them."""
+        self._unsent_bytes = 0
+        """Bytes that waited when that timer was set."""
 
     @property
     def answering(self) -> bool:
@@ -274,7 +276,18 @@ class BoundedConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._write_timer is None:
-            self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+            # Not at once: this is called amid the write of an answer.
+            self._write_timer = self.loop.call_soon(self._watch_writing)
+
+    def _watch_writing(self) -> None:
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(STALL_SECONDS, self._cut_if_stalled)
+
+    def _cut_if_stalled(self) -> None:
+        if self.transport.get_write_buffer_size() == self._unsent_bytes:
+            self.transport.abort()
+        else:
+            self._watch_writing()
 
     def resume_writing(self) -> None:
         if self._write_timer is not None:

@@ -292,13 +292,28 @@ async def test_a_client_that_leaves_amid_its_request_is_forgotten(
 async def test_a_client_that_does_not_read_is_cut_in_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(bounds, "STALL_SECONDS", 0.3)
     async with running(_wide, WIDE, transport=transport) as at, wire(at) as to:
         await to.send(_ask_wide(40))
         await until(lambda: connections(at) == 1)
         await until(lambda: connections(at) == 0)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await to.reply()
+
+
+async def test_a_client_that_reads_slowly_is_not_cut(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "STALL_SECONDS", 0.5)
+    rows = 30
+    async with running(_wide, WIDE, transport=transport) as at, wire(at) as to:
+        await to.send(_ask_wide(rows))
+        head = (await to.reader.readuntil(b"\r\n\r\n")).decode()
+        left = int(head.partition("content-length: ")[2].split("\r\n")[0])
+        assert left > rows << 20
+        while left:
+            await asyncio.sleep(0.05)  # for three times as long as it may take nothing
+            left -= len(await to.reader.readexactly(min(left, 1 << 20)))
 
 
 async def test_a_large_answer_arrives_whole_however_slowly_it_is_read(transport: str) -> None:
