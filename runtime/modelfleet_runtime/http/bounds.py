@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from modelfleet_runtime.errors import Limit
+from modelfleet_runtime.http import upgrade
 from modelfleet_runtime.service import Service
 
 HEAD_SECONDS = 30.0
@@ -60,6 +61,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._heavy = False
         """The head that is being parsed may be too long."""
         self._too_long = False
+        self._deaf = False
+        """Nothing more can be read as a request; what was read is answered."""
         self._unreadable: str | None = None
         """Why the last request in the pipeline cannot be read: said when its turn comes."""
         self._trailer_bytes: int | None = None
@@ -135,7 +138,7 @@ class BoundedConnection(HttpToolsProtocol):
     # -- a request's head, and a body that nobody waits for
 
     def data_received(self, data: bytes) -> None:
-        if self._unreadable is not None:
+        if self._deaf:
             return
         before = self.cycle
         idle = self._between_messages()
@@ -201,6 +204,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def refuse_head(self) -> None:
+        self._deaf = True
         self._service.metrics.limited(Limit.HEAD)
         self._forget_head()
         if self.answering:
@@ -220,6 +224,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.flow.pause_reading()
 
     def send_400_response(self, msg: str) -> None:
+        self._deaf = True
         if self._too_long:
             self.refuse_head()
         elif not self.answering:
@@ -248,7 +253,23 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.head_is_complete()
-        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.refuse_upgrade()
+        else:
+            super().on_headers_complete()
+
+    def refuse_upgrade(self) -> None:
+        """The parser takes what follows such a head for the other protocol, a body of the request
+        as well. A proxy takes the body for a body, so nothing after the head may be read."""
+        app, self.app = self.app, upgrade.refusing(self._service.limits)
+        try:
+            HttpToolsProtocol.on_headers_complete(self)
+        finally:
+            self.app = app
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Where the parser has stopped. It is the client's fault, and not worth a log line."""
+        self._deaf = True
 
     def head_is_complete(self) -> None:
         self._in_head = False

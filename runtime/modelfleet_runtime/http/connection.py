@@ -108,20 +108,25 @@ class Connection(BoundedConnection):
 
     def on_headers_complete(self) -> None:
         self.head_is_complete()
+        if self.parser.should_upgrade():
+            self._make_scope()
+            self.refuse_upgrade()
+            return
         route = self._targets.get(self.url)
         if route is None:
             route = self._service.route_of_target(self.url)
         if route is None:
-            self._hand_to_asgi()
+            self._make_scope()
+            HttpToolsProtocol.on_headers_complete(self)
         else:
             self._begin(route)
 
-    def _hand_to_asgi(self) -> None:
+    def _make_scope(self) -> None:
+        """What goes to ASGI has one; the inference routes need none."""
         url, headers, expects = self.url, self.headers, self.expect_100_continue
-        HttpToolsProtocol.on_message_begin(self)  # makes the scope
+        HttpToolsProtocol.on_message_begin(self)
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
-        HttpToolsProtocol.on_headers_complete(self)
 
     def _begin(self, route: Route) -> None:
         parser = self.parser
