@@ -366,7 +366,7 @@ async def test_a_client_that_reads_slowly_is_not_cut(
     async with running(_wide, WIDE, transport=transport) as at, wire(at) as to:
         await to.send(_ask_wide(rows))
         head = (await to.reader.readuntil(b"\r\n\r\n")).decode()
-        left = int(head.partition("content-length: ")[2].split("\r\n")[0])
+        left = int(head.partition("\r\ncontent-length: ")[2].split("\r\n")[0])
         assert left > rows << 20
         while left:
             await asyncio.sleep(0.05)  # for three times as long as it may take nothing
