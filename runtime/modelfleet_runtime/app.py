@@ -17,6 +17,7 @@ from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH, SERVED_BY_H
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import ClientLeft, MethodNotAllowed, Refusal
 from modelfleet_runtime.http.hangups import Hangups
+from modelfleet_runtime.http.paced import MORE_FOLLOW
 from modelfleet_runtime.inference import LONGEST_PATH, Inference, log_access
 from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
 from modelfleet_runtime.protocols.oip import routes as oip
@@ -97,7 +98,7 @@ class App:
         answer = answered.result()
         if answer is None:
             return
-        await self._send(answer, inference.request_id, send, inference.last)
+        await self._send(answer, inference.request_id, scope, send, inference.last)
 
     async def _give_body(self, inference: Inference, receive: incoming.Receive) -> None:
         limits = self.service.limits
@@ -111,14 +112,14 @@ class App:
             inference.body(body)
 
     async def _send(
-        self, answer: Answer, request_id: bytes, send: Send, close: bool = False
+        self, answer: Answer, request_id: bytes, scope: Scope, send: Send, close: bool = False
     ) -> None:
         headers = [
             *answer.headers,
             (b"content-length", b"%d" % answer.length),
             (incoming.REQUEST_ID_HEADER, request_id),
         ]
-        if close or self.service.life.draining:
+        if close or self._ends_connection(scope):
             headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         tail = answer.tail
@@ -127,6 +128,10 @@ class App:
         for index, view in enumerate(tail, 1):
             more = index < len(tail)
             await send({"type": "http.response.body", "body": view, "more_body": more})
+
+    def _ends_connection(self, scope: Scope) -> bool:
+        """While the server drains, the last answer for which somebody waits there."""
+        return self.service.life.draining and not scope["state"][MORE_FOLLOW]()
 
     # -- probes
 
@@ -138,7 +143,7 @@ class App:
             answer = probe(headers)
         else:
             answer = refused(_PROBE, MethodNotAllowed("GET"))
-        await self._send(answer, incoming.request_id(headers, self.service.limits), send)
+        await self._send(answer, incoming.request_id(headers, self.service.limits), scope, send)
 
     def _live(self, said: dict[str, Any]) -> Answer:
         why = self.service.life.ill()
@@ -172,7 +177,7 @@ class App:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 marks = [(incoming.REQUEST_ID_HEADER, request_id)]
-                if service.life.draining:
+                if self._ends_connection(scope):
                     marks.append(_CLOSE)
                 message = {**message, "headers": [*message["headers"], *marks]}
             await send(message)

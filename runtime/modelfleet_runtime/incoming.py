@@ -86,29 +86,23 @@ def deadline(headers: dict[bytes, bytes], arrived: float, timeout: float) -> flo
 def ends_its_connection(headers: dict[bytes, bytes]) -> bool:
     """Whether what follows this request's head on its connection cannot be told apart once it was
     refused for what the head says: a body that may come or not, or has no known end."""
-    return b"expect" in headers or _undone(headers) or _upgrades(headers)
+    return b"expect" in headers or _undone(headers)
 
 
 def _undone(headers: dict[bytes, bytes]) -> bool:
     return headers.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked"
 
 
-def _upgrades(headers: dict[bytes, bytes]) -> bool:
-    return b"upgrade" in headers and b"upgrade" in headers.get(b"connection", b"").lower()
-
-
 def check_framing(headers: dict[bytes, bytes], limits: RequestLimits) -> None:
     """What the head says of the body, before a byte of it is read.
 
-    Raises `TooLarge`, `UnsupportedEncoding` (a Transfer-Encoding that would have to be undone) or
-    `BadInput` (an upgrade, whose body would be of the other protocol).
+    Raises `TooLarge` or `UnsupportedEncoding` (a Transfer-Encoding that would have to be undone).
+    A request that asks for an upgrade does not come here: the connection refuses it.
     """
     if _undone(headers):
         raise UnsupportedEncoding("the body's Transfer-Encoding is not chunked alone")
-    if _upgrades(headers):
-        raise BadInput("connections are not upgraded here; send the request without Upgrade")
     announced = headers.get(b"content-length")
-    if announced is not None and _length(announced) > limits.body_bytes:
+    if announced is not None and length(announced) > limits.body_bytes:
         raise too_large(limits)
 
 
@@ -129,7 +123,7 @@ async def body(receive: Receive, limits: RequestLimits, until: float, share: Sha
     return data
 
 
-def _length(announced: bytes) -> int:
+def length(announced: bytes) -> int:
     """Of a Content-Length that the parser took. Python reads no number of thousands of digits."""
     return int(announced if len(announced) < 21 else announced.lstrip(b"0")[:21] or b"0")
 

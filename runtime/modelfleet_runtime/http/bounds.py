@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from modelfleet_runtime.errors import Limit
+from modelfleet_runtime.http import upgrade
+from modelfleet_runtime.http.paced import PacedConnection
 from modelfleet_runtime.service import Service
 
 HEAD_SECONDS = 30.0
@@ -21,8 +23,8 @@ REFUSED_BODY_SECONDS = 30.0
 """From an answer that did not wait for the body until the body's end."""
 LARGEST_PIECE = 256 * 1024
 """Bytes that the event loop reads at once."""
-WRITE_SECONDS = 60.0
-"""For a client to take what fills the socket's buffer."""
+STALL_SECONDS = 60.0
+"""A client that takes none of its answer for so long is cut; it may take long to take all of it."""
 
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
@@ -31,9 +33,7 @@ _TOO_MANY = (
 )
 
 
-class BoundedConnection(HttpToolsProtocol):
-    cycle: Any  # uvicorn's own, or one that stands in its place
-
+class BoundedConnection(PacedConnection):
     def __init__(
         self,
         service: Service,
@@ -48,7 +48,6 @@ class BoundedConnection(HttpToolsProtocol):
         self._quiet_since = 0.0
         """When the connection became idle, as of the loop's time."""
         self._keep_alive_timer: asyncio.TimerHandle | None = None
-        self._in_head = False
         self._head_bytes = 0
         """Of a head that came in pieces, so far."""
         self._head_timer: asyncio.TimerHandle | None = None
@@ -62,8 +61,10 @@ class BoundedConnection(HttpToolsProtocol):
         """Since the last chunk of a body began; None while it has not."""
         self._body_timer: asyncio.TimerHandle | None = None
         """Set while a body comes whose request was answered already."""
-        self._write_timer: asyncio.TimerHandle | None = None
-        """Set while the client does not read."""
+        self._write_timer: asyncio.Handle | None = None
+        """Set while answers wait for the client to take them."""
+        self._unsent_bytes = 0
+        """Bytes that waited when that timer was set."""
 
     @property
     def answering(self) -> bool:
@@ -116,7 +117,8 @@ class BoundedConnection(HttpToolsProtocol):
             self.pipeline.clear()
             super().send_400_response(self._unreadable)
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.make_room()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self.cycle.response_complete and self.cycle.more_body:
@@ -124,19 +126,17 @@ class BoundedConnection(HttpToolsProtocol):
 
     # -- a request's head, and a body that nobody waits for
 
-    def data_received(self, data: bytes) -> None:
-        if self._unreadable is not None:
-            return
+    def read(self, data: bytes, idle: bool) -> None:
+        """`idle`: between two messages, and all before is answered."""
         before = self.cycle
-        idle = self._between_messages()
         self._heavy = self._head_bytes + len(data) > self._most_head_bytes
-        super().data_received(data)
+        size = self.parse(data, idle)
         if self._trailer_bytes is not None and not self.transport.is_closing():
-            self._bound_trailers(len(data))
+            self._bound_trailers(size)
         # Line breaks before a request begin no message; they are part of its head all the same.
         nothing_else = idle and self.cycle is before
         if (self._in_head or nothing_else or self._head_timer) and not self.transport.is_closing():
-            self._wait_for_head(len(data), nothing_else)
+            self._wait_for_head(size, nothing_else)
 
     def on_chunk_header(self) -> None:
         self._trailer_bytes = 0
@@ -158,7 +158,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._service.metrics.limited(Limit.HEAD)
             self.send_400_response("The trailers of the request are too long.")
 
-    def _between_messages(self) -> bool:
+    def between_messages(self) -> bool:
         """All that was begun is answered, and nothing of another request is there."""
         cycle = self.cycle
         return (
@@ -191,6 +191,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def refuse_head(self) -> None:
+        self.deaf = True
         self._service.metrics.limited(Limit.HEAD)
         self._forget_head()
         if self.answering:
@@ -210,6 +211,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.flow.pause_reading()
 
     def send_400_response(self, msg: str) -> None:
+        self.deaf = True
         if self._too_long:
             self.refuse_head()
         elif not self.answering:
@@ -238,7 +240,23 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.head_is_complete()
-        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.refuse_upgrade()
+        else:
+            super().on_headers_complete()
+
+    def refuse_upgrade(self) -> None:
+        """The parser takes what follows such a head for the other protocol, a body of the request
+        as well. A proxy takes the body for a body, so nothing after the head may be read."""
+        app, self.app = self.app, upgrade.refusing(self._service.limits)
+        try:
+            HttpToolsProtocol.on_headers_complete(self)
+        finally:
+            self.app = app
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Where the parser has stopped. It is the client's fault, and not worth a log line."""
+        self.deaf = True
 
     def head_is_complete(self) -> None:
         self._in_head = False
@@ -266,7 +284,18 @@ class BoundedConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._write_timer is None:
-            self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+            # Not at once: this is called amid the write of an answer.
+            self._write_timer = self.loop.call_soon(self._watch_writing)
+
+    def _watch_writing(self) -> None:
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(STALL_SECONDS, self._cut_if_stalled)
+
+    def _cut_if_stalled(self) -> None:
+        if self.transport.get_write_buffer_size() == self._unsent_bytes:
+            self.transport.abort()
+        else:
+            self._watch_writing()
 
     def resume_writing(self) -> None:
         if self._write_timer is not None:

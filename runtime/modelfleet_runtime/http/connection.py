@@ -14,14 +14,12 @@ from uvicorn.server import ServerState
 
 from modelfleet_runtime.http.bounds import BoundedConnection
 from modelfleet_runtime.http.exchange import Exchange
+from modelfleet_runtime.http.paced import HEAD_ENDS, MOST_WAITING
 from modelfleet_runtime.incoming import REQUEST_ID_HEADER
 from modelfleet_runtime.service import Route, Service
 
 LONGEST_KNOWN = 2048
 """Bytes of a head that is recognised when it comes again."""
-
-MOST_WAITING = 16
-"""Requests that may wait on one connection for the answers before theirs; the next are not read."""
 
 
 class _Known(NamedTuple):
@@ -63,22 +61,29 @@ class Connection(BoundedConnection):
             known is not None
             and len(data) == known.length
             and data.startswith(known.head)
-            and self._between_messages()
+            and self.between_messages()
         ):
             self._begin_known(known, data)
             return
-        alone = self._between_messages()
-        self._begun = 0
         super().data_received(data)
+
+    def read(self, data: bytes, idle: bool) -> None:
+        self._begun = 0
+        super().read(data, idle)
         # Not sooner: what follows the head in the same piece may be no HTTP.
         fresh, self._fresh = self._fresh, None
         if fresh is not None and not fresh.disconnected:
             fresh.start()
-        exchange = self._running
-        if exchange is not None and exchange.more_body:
-            exchange.wait_for_body()
-        if alone and self._begun == 1 and isinstance(self.cycle, Exchange):
+        if idle and self._begun == 1 and isinstance(self.cycle, Exchange):
             self._know(self.cycle, data)
+
+    def body_left(self) -> int:
+        cycle = self.cycle
+        return cycle.body_left if isinstance(cycle, Exchange) and not self._in_head else 0
+
+    def hold(self, data: bytes) -> None:
+        self._known = None  # one that comes must not overtake what is held
+        super().hold(data)
 
     def _begin_known(self, known: "_Known", data: bytes) -> None:
         exchange = Exchange(self, self._service, known.route, "POST", known.headers, True, False)
@@ -89,10 +94,10 @@ class Connection(BoundedConnection):
         """A client sends the same head with every request of a connection. One that came with its
         body, and with nothing else, in one piece, need not be parsed when it comes again."""
         self._known = None
-        end = data.find(b"\r\n\r\n", 0, LONGEST_KNOWN) + 4
+        end = data.find(HEAD_ENDS, 0, LONGEST_KNOWN) + len(HEAD_ENDS)
         headers = exchange.inference.headers
         if (
-            end > 3
+            end >= len(HEAD_ENDS)
             and not exchange.more_body
             and exchange.keep_alive
             and exchange.inference.method == "POST"
@@ -111,20 +116,25 @@ class Connection(BoundedConnection):
 
     def on_headers_complete(self) -> None:
         self.head_is_complete()
+        if self.parser.should_upgrade():
+            self._make_scope()
+            self.refuse_upgrade()
+            return
         route = self._targets.get(self.url)
         if route is None:
             route = self._service.route_of_target(self.url)
         if route is None:
-            self._hand_to_asgi()
+            self._make_scope()
+            HttpToolsProtocol.on_headers_complete(self)
         else:
             self._begin(route)
 
-    def _hand_to_asgi(self) -> None:
+    def _make_scope(self) -> None:
+        """What goes to ASGI has one; the inference routes need none."""
         url, headers, expects = self.url, self.headers, self.expect_100_continue
-        HttpToolsProtocol.on_message_begin(self)  # makes the scope
+        HttpToolsProtocol.on_message_begin(self)
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
-        HttpToolsProtocol.on_headers_complete(self)
 
     def _begin(self, route: Route) -> None:
         parser = self.parser
@@ -220,7 +230,7 @@ class Connection(BoundedConnection):
         self._running = None
         answer = exchange.answer
         assert answer is not None
-        if self._service.life.draining:
+        if self._service.life.draining and not self.more_follow():
             exchange.keep_alive = False
         parts = [STATUS_LINE[answer.status]]
         for name, value in self.server_state.default_headers:

@@ -59,6 +59,14 @@ class Exchange:
         self._body_timer: asyncio.TimerHandle | None = None
         self.inference = Inference(service, route, method, headers, self._answered)
 
+    @property
+    def body_left(self) -> int:
+        """Bytes that still come of an announced body; 0 if that is not known."""
+        announced = self.inference.headers.get(b"content-length")
+        if announced is None or not self.more_body or self.inference.ended:
+            return 0
+        return incoming.length(announced) - self._size
+
     def start(self) -> None:
         """The requests before it on this connection are answered."""
         self._started = True
@@ -72,7 +80,11 @@ class Exchange:
             return
         if not self.more_body:
             self._give_body()
-        elif self._expects_continue and not self._pieces:
+            return
+        # Here and not where a piece comes: perhaps none comes any more.
+        left = inference.deadline - time.monotonic()
+        self._body_timer = self._carrier.loop.call_later(max(0.001, left), self._body_is_late)
+        if self._expects_continue and not self._pieces:
             self._expects_continue = False
             self._carrier.write_continue()
 
@@ -90,12 +102,6 @@ class Exchange:
             inference.refuse(refusal)
         else:
             inference.body(body)
-
-    def wait_for_body(self) -> None:
-        """The body did not come in one piece with its head: now its time counts."""
-        if self._body_timer is None and not self.inference.ended:
-            left = self.inference.deadline - time.monotonic()
-            self._body_timer = self._carrier.loop.call_later(max(0.001, left), self._body_is_late)
 
     def add(self, piece: bytes) -> None:
         inference = self.inference

@@ -13,6 +13,7 @@ import pytest
 
 from modelfleet_contract import Batching
 from modelfleet_runtime.http import bounds
+from modelfleet_runtime.http.paced import MOST_WAITING
 from modelfleet_runtime.life import State
 from modelfleet_runtime.signature import DType, Signature, Tensors, TensorSpec
 from tests.unit.runtime.builders import doubling
@@ -155,6 +156,27 @@ async def test_while_draining_answers_end_their_connection(transport: str) -> No
                 assert await to.ended()
 
 
+async def test_while_draining_what_waits_behind_an_answer_is_answered_too(
+    transport: str, gate: Gate
+) -> None:
+    """The last one ends the connection, whichever kind it is."""
+    async with running(gate, transport=transport) as at:
+        for last in routes():
+            gate.entered.clear()
+            gate.go.clear()
+            at.life.state = State.READY
+            async with wire(at) as to:
+                await to.send(predict(1) + predict(2) + get(PROBE) + get(PAGE) + last)
+                await gate.reached()
+                at.life.drain()
+                gate.go.set()
+                replies = [await to.reply() for _ in range(5)]
+                assert [reply.status for reply in replies] == [200] * 5
+                assert [reply.closes for reply in replies] == [False] * 4 + [True]
+                assert await to.ended()
+        assert answered(at, 499) == 0
+
+
 async def test_a_server_that_stops_answers_what_it_has(transport: str, gate: Gate) -> None:
     """All that came on one connection, also what waits behind the first."""
     async with running(gate, transport=transport) as at:
@@ -200,6 +222,62 @@ async def test_quick_ones_wait_for_a_slow_one_before_them(transport: str, gate: 
         assert await to.outputs() == [2, 0]
         assert [(await to.reply()).status for _ in range(2)] == [200, 400]
         assert await to.outputs() == [4, 0]
+
+
+REFUSED = get("/v2/models/x/infer", "content-length: 400", method="POST") + get(PROBE) * 10
+FRAMES = {
+    "probes": (get(PROBE), 200),
+    "inferences": (predict(1), 200),
+    "a body of heads": (REFUSED, 404),
+    "chunks": (get("/predict", "transfer-encoding: chunked", method="POST") + b"0\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+async def test_few_requests_wait_whatever_comes_in_one_piece(
+    transport: str, gate: Gate, kind: str
+) -> None:
+    """Those beyond stay bytes, and are answered all the same."""
+    sent, status = FRAMES[kind]
+    many = 40_000 // len(sent)
+    async with running(gate, transport=transport) as at, wire(at) as to:
+        await to.send(predict(1))
+        await gate.reached()
+        (connection,) = [one for one in at.connections if one.answering]
+        sending = asyncio.create_task(to.send(sent * many + predict(2)))
+        await until(lambda: connection.flow.read_paused)
+        await asyncio.sleep(0.05)  # for what would come all the same
+        assert len(connection.pipeline) == MOST_WAITING
+        assert at.life.in_flight <= 1 + MOST_WAITING
+        gate.go.set()
+        assert await to.outputs() == [2, 0]
+        assert {(await to.reply()).status for _ in range(many)} == {status}
+        assert await to.outputs() == [4, 0]
+        await sending
+
+
+@pytest.mark.parametrize("ends", ["drain", "stop"])
+async def test_what_came_ahead_is_answered_before_the_end(
+    transport: str, gate: Gate, ends: str
+) -> None:
+    async with running(gate, transport=transport) as at, wire(at) as to, wire(at) as idle:
+        await idle.send(get(PROBE))
+        await idle.reply()
+        await to.send(predict(1) + get(PROBE) * 300 + predict(2))
+        await gate.reached()
+        if ends == "drain":
+            at.life.drain()
+        else:
+            at.stop()
+            assert await idle.ended()
+        gate.go.set()
+        assert await to.outputs() == [2, 0]
+        replies = [await to.reply() for _ in range(300)]
+        assert {(reply.status, reply.closes) for reply in replies} == {(200, False)}
+        last = await to.reply()
+        assert (last.status, last.closes) == (200, True)
+        assert await to.ended()
+        assert answered(at, 499) == 0
 
 
 @pytest.mark.parametrize("refused", [MALFORMED, get("/predict")], ids=["body", "method"])
@@ -271,13 +349,28 @@ async def test_a_client_that_leaves_amid_its_request_is_forgotten(
 async def test_a_client_that_does_not_read_is_cut_in_time(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(bounds, "STALL_SECONDS", 0.3)
     async with running(_wide, WIDE, transport=transport) as at, wire(at) as to:
         await to.send(_ask_wide(40))
         await until(lambda: connections(at) == 1)
         await until(lambda: connections(at) == 0)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await to.reply()
+
+
+async def test_a_client_that_reads_slowly_is_not_cut(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "STALL_SECONDS", 0.5)
+    rows = 30
+    async with running(_wide, WIDE, transport=transport) as at, wire(at) as to:
+        await to.send(_ask_wide(rows))
+        head = (await to.reader.readuntil(b"\r\n\r\n")).decode()
+        left = int(head.partition("\r\ncontent-length: ")[2].split("\r\n")[0])
+        assert left > rows << 20
+        while left:
+            await asyncio.sleep(0.05)  # for three times as long as it may take nothing
+            left -= len(await to.reader.readexactly(min(left, 1 << 20)))
 
 
 async def test_a_large_answer_arrives_whole_however_slowly_it_is_read(transport: str) -> None:

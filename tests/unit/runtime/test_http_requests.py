@@ -75,6 +75,28 @@ async def test_it_may_be_cut_in_two_anywhere_with_another_behind_it(at: Running)
             assert [await to.outputs(), await to.outputs()] == [[2, 0], [4, 0]], cut
 
 
+@pytest.mark.parametrize("size", [53, 700, 4096, 1 << 20])
+async def test_a_long_stream_of_all_kinds_may_be_cut_anywhere(at: Running, size: int) -> None:
+    """More than may wait, with bodies that look like requests."""
+    heads = predict(8) * 9
+    kinds = [
+        (predict(1), 200),
+        (post(f"content-length: {len(BODY) + 3000}", body=BODY + b" " * 3000), 200),
+        (post(f"content-length: {len(heads)}", path="/v2/models/x/infer", body=heads), 404),
+        (CHUNKED + chunk(BODY[:4]) + chunk(BODY[4:]) + LAST, 200),
+        (post("transfer-encoding: chunked", path="/nothing", body=chunk(heads) + LAST), 404),
+        (post(f"content-length: {len(heads)}", path=PROBE, body=heads), 405),
+        (get(PROBE), 200),
+    ]
+    stream = b"".join(sent for sent, _ in kinds) * 12
+    async with wire(at) as to:
+        pieces = [stream[n : n + size] for n in range(0, len(stream), size)]
+        sending = asyncio.create_task(to.send(*pieces))
+        statuses = [(await to.reply()).status for _ in range(12 * len(kinds))]
+        assert statuses == [status for _, status in kinds] * 12
+        await sending
+
+
 # -- chunks
 
 
@@ -228,6 +250,17 @@ async def test_a_late_body_is_refused_and_the_connection_goes_on(at: Running) ->
         assert await to.outputs() == [4, 0]
 
 
+async def test_a_late_body_is_refused_also_behind_other_requests(at: Running) -> None:
+    """No piece comes after it that would remind the server of it."""
+    async with wire(at) as to:
+        late = post(LENGTH, "x-request-timeout-ms: 300", body=BODY[:4])
+        await to.send(predict(1) + predict(2) + late)
+        assert [await to.outputs(), await to.outputs()] == [[2, 0], [4, 0]]
+        assert (await to.reply()).status == 408
+        await to.send(BODY[4:] + predict(3))
+        assert await to.outputs() == [6, 0]
+
+
 # -- addresses and methods
 
 
@@ -252,13 +285,51 @@ async def test_head_is_answered_without_a_body(at: Running) -> None:
             assert await to.outputs() == [2, 0]
 
 
-async def test_an_upgrade_is_not_made(at: Running) -> None:
-    lines = ("connection: upgrade", "upgrade: h2c", "http2-settings: AAMAAABkAAQAoAAAAAIAAAAA")
-    for sent, status in [(get(PAGE, *lines), 200), (get(PROBE, *lines), 200),
-                         (predict(1, *lines), 400)]:  # fmt: skip
-        async with wire(at) as to:
-            await to.send(sent)
-            assert (await to.reply()).status == status
+UPGRADES = [
+    ("connection: upgrade", "upgrade: h2c", "http2-settings: AAMAAABkAAQAoAAAAAIAAAAA"),
+    ("connection: keep-alive, Upgrade", "upgrade: websocket"),
+    ("connection: upgrade", "upgrade: x", "connection: keep-alive"),
+]
+
+
+@pytest.mark.parametrize("lines", UPGRADES, ids=["h2c", "websocket", "two connection headers"])
+@pytest.mark.parametrize("before", [b"", predict(1)], ids=["first", "second"])
+async def test_an_upgrade_is_refused_and_its_body_is_no_request(
+    at: Running, lines: tuple[str, ...], before: bytes
+) -> None:
+    """Behind a proxy the body may be another client's choice, and the next request another's."""
+    inner = get(PROBE)
+    length = f"content-length: {len(inner)}"
+    for head in (
+        post(*lines, length),
+        post(*lines, length, path="/v2/models/x/infer"),
+        get(PAGE, *lines, length),
+        get(PROBE, *lines, length, "x-request-id: mine"),
+        get("/nothing", *lines, length),
+    ):
+        for sent in ([head, inner + inner], [head + inner + inner]):
+            async with wire(at) as to:
+                await to.send(before + sent[0], *sent[1:], pause=0.01)
+                if before:
+                    assert await to.outputs() == [2, 0]
+                reply = await to.reply()
+                assert (reply.status, reply.closes) == (400, True)
+                assert "without Upgrade" in orjson.loads(reply.body)["error"]
+                assert (reply.headers["x-request-id"] == "mine") == (b"mine" in head)
+                assert await to.ended()
+
+
+async def test_an_upgrade_without_its_connection_header_asks_for_nothing(at: Running) -> None:
+    async with wire(at) as to:
+        await to.send(predict(1, "upgrade: h2c") + predict(2, "connection: upgrade"))
+        assert [await to.outputs(), await to.outputs()] == [[2, 0], [4, 0]]
+
+
+async def test_nobody_is_connected_through_here(at: Running) -> None:
+    async with wire(at) as to:
+        await to.send(get("a:80", method="CONNECT") + predict(1))
+        assert (await to.reply()).status == 400
+        assert await to.ended()
 
 
 async def test_every_answer_has_a_date_and_no_name_of_the_server(at: Running) -> None:
