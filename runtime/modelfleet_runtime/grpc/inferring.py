@@ -8,6 +8,7 @@ from functools import partial
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import BadInput, DeadlinePassed, Refusal
 from modelfleet_runtime.grpc import metadata
+from modelfleet_runtime.grpc.patient import Patient
 from modelfleet_runtime.grpc.rpc import Metadata, Rpc
 from modelfleet_runtime.inference import Inference
 from modelfleet_runtime.protocols.grpc import codec
@@ -95,25 +96,22 @@ class Infer:
         )
 
 
-class StreamInfer:
+class StreamInfer(Patient):
     """ModelStreamInfer: one answer for each request, in their order.
 
     A request that fails is answered with its error, and the stream goes on.
     """
 
-    __slots__ = ("_ended", "_half_closed", "_headers", "_limit", "_message_limit", "_open",
-                 "_route", "_rpc", "_service")  # fmt: skip
+    __slots__ = ("_ended", "_half_closed", "_headers", "_limit", "_open", "_route", "_rpc")
 
     def __init__(self, service: Service, route: Route, headers: Metadata, rpc: Rpc) -> None:
-        self._service = service
+        super().__init__(service)
         self._route = route
         self._headers = headers
         self._rpc = rpc
         self._open: deque[_One] = deque()
         self._half_closed = False
         self._ended = False
-        self._message_limit: asyncio.TimerHandle | None = None
-        """For the message that has begun, and is not complete."""
         try:
             limit = metadata.time_limit(headers)
         except BadInput as refusal:
@@ -121,7 +119,7 @@ class StreamInfer:
             self._finish(Status.INVALID_ARGUMENT, refusal.message)
             return
         self._limit = (
-            None if limit is None else asyncio.get_running_loop().call_later(limit, self._late)
+            None if limit is None else asyncio.get_running_loop().call_later(limit, self._time_over)
         )
 
     @property
@@ -130,20 +128,11 @@ class StreamInfer:
 
     def waits(self) -> None:
         """A stream may be silent for as long as it likes, but not within a message."""
-        if self._message_limit is None and self._rpc.partial and not (self.full or self._ended):
-            self._message_limit = asyncio.get_running_loop().call_later(
-                self._service.timeout, self._late_message
-            )
-
-    def _late_message(self) -> None:
-        if not self.full:  # else it is ours to take, and not the client's to send
-            self.refuse(incoming.late())
-        self._message_limit = None
+        if self._rpc.partial and not (self.full or self._ended):
+            self._wait()
 
     def message(self, message: bytes, compressed: bool) -> None:
-        if self._message_limit is not None:
-            self._message_limit.cancel()
-            self._message_limit = None
+        self._wait_no_longer()
         one = _One(split(message)[1])
         self._open.append(one)
         headers = {**self._headers}
@@ -174,7 +163,7 @@ class StreamInfer:
         if not self._open:
             self._finish(Status.UNAVAILABLE, "the server is shutting down")
 
-    def _late(self) -> None:
+    def _time_over(self) -> None:
         self._leave()
         self._finish(Status.DEADLINE_EXCEEDED, DeadlinePassed("the stream's time is over").message)
 
@@ -208,9 +197,9 @@ class StreamInfer:
 
     def _end(self) -> None:
         self._ended = True
-        for limit in (self._limit, self._message_limit):
-            if limit is not None:
-                limit.cancel()
+        self._wait_no_longer()
+        if self._limit is not None:
+            self._limit.cancel()
 
 
 class _One:

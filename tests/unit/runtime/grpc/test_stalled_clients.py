@@ -12,7 +12,7 @@ from modelfleet_runtime.http2.frames import Code, frame
 from modelfleet_runtime.incoming import Bodies
 from modelfleet_runtime.limits import RequestLimits
 from tests.unit.runtime.builders import doubling
-from tests.unit.runtime.grpc.serving import PATIENCE, Running, request, running
+from tests.unit.runtime.grpc.serving import PATIENCE, Running, request, running, until
 from tests.unit.runtime.grpc.test_http2 import INFER, STREAM, Client, connected, prefixed
 
 MESSAGE = prefixed(request().SerializeToString())
@@ -32,6 +32,50 @@ async def test_a_stream_that_stops_within_a_message_ends_after_a_requests_time()
         begin(client, 1, STREAM, MESSAGE + MESSAGE[:-1])
         assert await client.status(1) == DEADLINE_EXCEEDED
         assert up.service.bodies.held == 0
+
+
+REFLECTION = b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+OTHERS = {
+    "a method with one message": b"/inference.GRPCInferenceService/ServerLive",
+    "Check": b"/grpc.health.v1.Health/Check",
+    "Watch": b"/grpc.health.v1.Health/Watch",
+    "reflection": REFLECTION,
+}
+
+
+@pytest.mark.parametrize("path", OTHERS.values(), ids=OTHERS)
+async def test_no_method_waits_for_a_message_for_ever(path: bytes) -> None:
+    async with running(doubling()) as up, connected(up) as client:
+        up.service.timeout = 0.05
+        begin(client, 1, path, prefixed(bytes(1000))[:-1])
+        await until(lambda: up.service.bodies.held > 0)
+        assert await client.status(1) == DEADLINE_EXCEEDED
+        assert up.service.bodies.held == 0
+
+
+@pytest.mark.parametrize("path", [OTHERS["Check"], OTHERS["Watch"]])
+async def test_a_call_that_is_never_half_closed_ends(path: bytes) -> None:
+    async with running(doubling()) as up, connected(up) as client:
+        up.service.timeout = 0.05
+        begin(client, 1, path, prefixed(b""))
+        assert await client.status(1) == DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    ("path", "flags"), [(OTHERS["Watch"], frames.END_STREAM), (REFLECTION, 0)]
+)
+async def test_who_watches_and_who_asks_now_and_then_may_stay(path: bytes, flags: int) -> None:
+    async with running(doubling()) as up, connected(up) as client:
+        up.service.timeout = 0.05
+        client.send(
+            frame(frames.HEADERS, frames.END_HEADERS, 1, client.head(path)),
+            frame(frames.DATA, flags, 1, prefixed(b"")),
+        )
+        await client.wait_for(frames.DATA, 1)
+        begin(client, 3, INFER, MESSAGE[:-1])
+        assert await client.status(3) == DEADLINE_EXCEEDED
+        client.send(frames.rst_stream(1, Code.CANCEL))
+        await client.ping()
 
 
 async def test_a_stream_that_is_silent_between_messages_goes_on() -> None:
