@@ -45,21 +45,26 @@ class Bodies:
 class Share:
     """What one request holds of it. Give it back with `hold(0)`."""
 
-    __slots__ = ("_all", "_held")
+    __slots__ = ("_all", "held")
 
     def __init__(self, bodies: Bodies) -> None:
         self._all = bodies
-        self._held = 0
+        self.held = 0
+
+    @property
+    def most(self) -> int:
+        """What all may hold together."""
+        return self._all.most
 
     def hold(self, size: int) -> None:
         """So many bytes from now on. Raises `QueueFull`, and then it holds what it held."""
-        together = self._all.held - self._held + size
-        if together > self._all.most and size > self._held:
+        together = self._all.held - self.held + size
+        if together > self._all.most and size > self.held:
             raise QueueFull(
                 f"the bodies of all requests hold {self._all.held} bytes already", Limit.BODIES
             )
         self._all.held = together
-        self._held = size
+        self.held = size
 
 
 def request_id(headers: dict[bytes, bytes], limits: RequestLimits) -> bytes:
