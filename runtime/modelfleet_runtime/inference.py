@@ -3,10 +3,11 @@
     begin     the head is there: method, model, deadline and announced length are checked
     body      the body is there: the protocol reads it, the batcher is asked
     refuse    the transport cannot go on (a body that is too large, or late)
+    run_out   the time of more than this request is over
     leave     the client is gone
 
 Whatever happens, `deliver` is called once: with the answer, or with None when the client left. It
-may be called from within any of the four.
+may be called from within any of the five.
 """
 
 import asyncio
@@ -115,6 +116,15 @@ class Inference:
             if refusal.status >= 500:
                 self._tell(refusal)
             self._end(refused(self.route, refusal))
+
+    def run_out(self, refusal: DeadlinePassed) -> None:
+        if self.ended:
+            return
+        if self._entry is not None:
+            self._service.life.model().batcher.run_out(self._entry, refusal)
+        if self._task is not None:
+            self._task.cancel()
+        self.refuse(refusal)
 
     def leave(self) -> None:
         if self.ended:

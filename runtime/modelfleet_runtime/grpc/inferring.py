@@ -66,6 +66,9 @@ class Infer:
         self._message = message
 
     def half_closed(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()  # what else takes too long is no message that did not arrive
+            self._timer = None
         message, self._message = self._message, None
         if message is not None:
             self._inference.body(message)
@@ -102,7 +105,16 @@ class StreamInfer(Patient):
     A request that fails is answered with its error, and the stream goes on.
     """
 
-    __slots__ = ("_ended", "_half_closed", "_headers", "_limit", "_open", "_route", "_rpc")
+    __slots__ = (
+        "_deadline",
+        "_ended",
+        "_half_closed",
+        "_headers",
+        "_limit",
+        "_open",
+        "_route",
+        "_rpc",
+    )
 
     def __init__(self, service: Service, route: Route, headers: Metadata, rpc: Rpc) -> None:
         super().__init__(service)
@@ -112,15 +124,18 @@ class StreamInfer(Patient):
         self._open: deque[_One] = deque()
         self._half_closed = False
         self._ended = False
+        self._deadline: float | None = None
+        """When the stream's time is over, and so that of each of its requests."""
         try:
             limit = metadata.time_limit(headers)
         except BadInput as refusal:
             self._limit: asyncio.TimerHandle | None = None
             self._finish(Status.INVALID_ARGUMENT, refusal.message)
             return
-        self._limit = (
-            None if limit is None else asyncio.get_running_loop().call_later(limit, self._time_over)
-        )
+        self._limit = None
+        if limit is not None:
+            self._deadline = time.monotonic() + limit
+            self._limit = asyncio.get_running_loop().call_later(limit, self._time_over)
 
     @property
     def full(self) -> bool:
@@ -143,6 +158,8 @@ class StreamInfer(Patient):
         inference.begin()
         if inference.ended:
             return
+        if self._deadline is not None:
+            inference.deadline = min(inference.deadline, self._deadline)
         if _hold(inference, message, compressed):
             inference.body(message)
 
@@ -164,14 +181,18 @@ class StreamInfer(Patient):
             self._finish(Status.UNAVAILABLE, "the server is shutting down")
 
     def _time_over(self) -> None:
-        self._leave()
-        self._finish(Status.DEADLINE_EXCEEDED, DeadlinePassed("the stream's time is over").message)
+        refusal = DeadlinePassed("the stream's time is over")
+        self._finish(Status.DEADLINE_EXCEEDED, refusal.message)
+        for inference in self._take_open():
+            inference.run_out(refusal)
 
     def _leave(self) -> None:
+        for inference in self._take_open():
+            inference.leave()
+
+    def _take_open(self) -> list[Inference]:
         waiting, self._open = self._open, deque()
-        for one in waiting:
-            if one.inference is not None:
-                one.inference.leave()
+        return [one.inference for one in waiting if one.inference is not None]
 
     def _answered(self, one: "_One", answer: Answer | None) -> None:
         if answer is not None:
