@@ -23,6 +23,7 @@ from modelfleet_runtime.errors import (
     DeadlinePassed,
     EngineBroken,
     MethodNotAllowed,
+    OutOfMemory,
     Refusal,
 )
 from modelfleet_runtime.protocols.message import Answer, Incoming, Question
@@ -198,6 +199,8 @@ class Inference:
             answer = self._finish(entry.outputs)
         except Refusal as refusal:
             self.refuse(refusal)
+        except MemoryError:
+            self.refuse(OutOfMemory("there is not enough memory for this request's answer"))
         except Exception:
             self._fault()
         else:

@@ -127,16 +127,16 @@ class _Trial:
 
     def _together(self, parts: Sequence[Part]) -> list[Tensors | Refusal]:
         rows = sum([part.rows for part in parts])
+        answers: list[Tensors | Refusal] = []
         try:
             batch, added = join(parts, self._padding)
+            own = separate(self._call(batch, rows), parts)
+            if added and self._padding is not None:
+                self._outcome.padded += added
+                self._padding.cut(own, parts, batch)
         except MemoryError as error:
             self._outcome.no_memory.append(rows)
             raise OutOfMemory("there is not enough memory for this batch") from error
-        answers: list[Tensors | Refusal] = []
-        own = separate(self._call(batch, rows), parts)
-        if added and self._padding is not None:
-            self._outcome.padded += added
-            self._padding.cut(own, parts, batch)
         answers += own
         return answers
 
@@ -176,7 +176,7 @@ class _Trial:
             halves.append(outputs)
         try:
             return {name: np.concatenate([half[name] for half in halves]) for name in halves[0]}
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError, MemoryError):
             return error
 
     def _call(self, tensors: Tensors, rows: int) -> Tensors:

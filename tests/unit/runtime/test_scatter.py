@@ -1,6 +1,7 @@
 """A batch that fails: how many runs find the guilty, and what memory teaches."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelfleet_runtime.batching.entry import Part
+from modelfleet_runtime.batching.padding import Padding
 from modelfleet_runtime.batching.room import PATIENCE, Room
 from modelfleet_runtime.batching.scatter import run_batch
 from modelfleet_runtime.errors import BadInput, EngineDead, OutOfMemory
@@ -134,6 +136,51 @@ def test_rows_that_cannot_be_told_apart_are_not_put_together_from_halves() -> No
 
     (answer,) = run_batch(run, [one]).answers
     assert isinstance(answer, OutOfMemory)
+
+
+def no_memory(*_: object, **__: object) -> None:
+    raise MemoryError
+
+
+def test_no_memory_to_put_halves_together_is_that_requests_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(tensors: Tensors) -> Tensors:
+        if len(tensors["x"]) > 2:
+            raise OutOfMemory("no")
+        return {"y": tensors["x"]}
+
+    (one,) = parts(4)
+    monkeypatch.setattr(np, "concatenate", no_memory)
+    (answer,) = run_batch(run, [one]).answers
+    assert isinstance(answer, OutOfMemory)
+
+
+def test_no_memory_to_put_pieces_together_is_that_requests_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = entry({"x": np.zeros((4, 1))})
+    first, last = one.cut(2), one.cut(2)
+    monkeypatch.setattr(np, "concatenate", no_memory)
+    assert not one.succeed(first, {"y": np.zeros((2, 1))})
+    assert one.succeed(last, {"y": np.zeros((2, 1))})
+    assert isinstance(one.refusal, OutOfMemory)
+
+
+def test_no_memory_to_cut_a_padded_batch_halves_it() -> None:
+    class NoRoom(Padding):
+        def cut(self, answers: object, parts: Sequence[Part], batch: Tensors) -> None:
+            if len(parts) > 1:
+                raise MemoryError
+
+    padding = NoRoom({"x": 0}, {"x": ((1, "n"),)}, {}, ())
+    members = [entry({"x": np.ones((1, n), np.float32)}) for n in (2, 3)]
+    outcome = run_batch(lambda batch: {"y": batch["x"]}, [e.cut(1) for e in members], padding)
+    assert [answer["y"].shape for answer in outcome.answers if isinstance(answer, dict)] == [
+        (1, 2),
+        (1, 3),
+    ]
+    assert outcome.no_memory == [2]
 
 
 @pytest.mark.parametrize(
