@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from modelfleet_runtime import incoming, logs, tracing
@@ -142,7 +143,7 @@ class Inference:
     def _inflate(self, body: bytes, encoding: bytes) -> None:
         limits = self._service.limits
         if len(body) > _LARGE:
-            self._start(self._inflate_in_thread(body, encoding))
+            self._start(self._inflate_aside(body, encoding))
             return
         try:
             plain = incoming.decompress(body, encoding, limits)
@@ -152,13 +153,12 @@ class Inference:
         else:
             self._ask_protocol(plain)
 
-    async def _inflate_in_thread(self, body: bytes, encoding: bytes) -> None:
+    async def _inflate_aside(self, body: bytes, encoding: bytes) -> None:
         limits = self._service.limits
-        try:
-            async with asyncio.timeout(max(0.001, self.deadline - time.monotonic())):
-                plain = await asyncio.to_thread(incoming.decompress, body, encoding, limits)
-        except TimeoutError as error:
-            raise DeadlinePassed("the request's time is over") from error
+        size = len(body) + incoming.inflated_bytes(body, encoding, limits)
+        work = partial(incoming.decompress, body, encoding, limits)
+        self.share.hold(0)  # it is counted there, for as long as it is there
+        plain = await self._service.aside.do(work, size, self.deadline)
         self.share.hold(len(plain))
         self._task = None
         self._ask_protocol(plain)

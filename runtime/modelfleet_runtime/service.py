@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from modelfleet_runtime.aside import Aside
 from modelfleet_runtime.errors import MethodNotAllowed, Refusal
 from modelfleet_runtime.incoming import Bodies
 from modelfleet_runtime.life import Life
@@ -48,6 +49,7 @@ class Service:
         self.timeout = timeout
         self.limits = limits
         self.bodies = Bodies(limits)
+        self.aside = Aside(self.bodies)
         self.statistics = Statistics()
         self.access_log = access_log
         self.tracing = tracing
