@@ -28,8 +28,8 @@ class Methods:
         loop = asyncio.get_running_loop()
         inference = GrpcInference(service.name, service.version)
         self.health = Health(service)
-        one = Route(f"/{SERVICE}/ModelInfer", inference.infer, refuse)
-        many = Route(f"/{SERVICE}/ModelStreamInfer", inference.infer, refuse)
+        one = Route(f"/{SERVICE}/ModelInfer", inference.infer, refuse, inference.in_place)
+        many = Route(f"/{SERVICE}/ModelStreamInfer", inference.infer, refuse, inference.in_place)
         body = service.limits.body_bytes
         self._methods: dict[bytes, tuple[Bounds, Start]] = {
             one.path.encode(): (Bounds(body, 1), partial(Infer, service, one, loop)),
