@@ -1,6 +1,7 @@
 """Work in threads: what is held for it is given back when it has ended, and not before."""
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -109,4 +110,4 @@ async def test_a_coroutine_that_nobody_awaits_is_closed() -> None:
         await here.do(work, 100, time.monotonic() + 0.05)
     go.set()
     await until(lambda: bodies.held == 0)
-    await until(lambda: made.cr_frame is None)
+    await until(lambda: inspect.getcoroutinestate(made) == inspect.CORO_CLOSED)
