@@ -3,9 +3,13 @@
 Asked frame by frame: gRPC's own clients cancel the call at the same moment.
 """
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from modelfleet_contract import Batching
+from modelfleet_runtime.grpc import inferring
 from modelfleet_runtime.http2 import frames
 from modelfleet_runtime.http2.frames import frame
 from tests.unit.runtime.grpc.serving import Running, request, running, until
@@ -37,7 +41,12 @@ async def test_a_message_that_did_not_come_is_counted_as_that() -> None:
 
 
 @pytest.mark.parametrize("apart", [False, True])
-async def test_a_message_that_came_and_was_not_answered_is_counted_as_that(apart: bool) -> None:
+async def test_a_message_that_came_and_was_not_answered_is_counted_as_that(
+    apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who waits for the message would be the first to say that it is late.
+    ahead = SimpleNamespace(monotonic=lambda: time.monotonic() + 0.1)
+    monkeypatch.setattr(inferring, "time", ahead)
     gate = Gate()
     async with running(gate.run) as up, connected(up) as client:
         begin(client, INFER, b"300m")
