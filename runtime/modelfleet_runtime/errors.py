@@ -9,6 +9,7 @@ Refusal                     status
   UnsupportedEncoding       415
   ClientLeft                499     nobody hears it; it is counted
   EngineBroken              500     the model's or our fault; the log has the details
+    EngineCrashed           500     it took the process along that ran it; there are others
     EngineDead              500     and nothing will run here again: liveness fails
   NotReady, QueueFull,
   OutOfMemory               503     try again, with Retry-After
@@ -95,6 +96,10 @@ class ClientLeft(Refusal):
 
 class EngineBroken(Refusal):
     status = 500
+
+
+class EngineCrashed(EngineBroken):
+    """The process that had the batch is gone; another takes its place."""
 
 
 class EngineDead(EngineBroken):

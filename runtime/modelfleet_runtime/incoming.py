@@ -29,6 +29,9 @@ Receive = Callable[[], Coroutine[Any, Any, Any]]
 TIMEOUT_HEADER = b"x-request-timeout-ms"
 REQUEST_ID_HEADER = b"x-request-id"
 
+_GZIP = 31
+_WINDOWS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": 15}
+"""What zlib calls the encodings."""
 _ID = re.compile(rb"[\x21-\x7e]+")
 _id_prefix = os.urandom(6).hex()
 _id_count = itertools.count(1)
@@ -45,21 +48,26 @@ class Bodies:
 class Share:
     """What one request holds of it. Give it back with `hold(0)`."""
 
-    __slots__ = ("_all", "_held")
+    __slots__ = ("_all", "held")
 
     def __init__(self, bodies: Bodies) -> None:
         self._all = bodies
-        self._held = 0
+        self.held = 0
+
+    @property
+    def most(self) -> int:
+        """What all may hold together."""
+        return self._all.most
 
     def hold(self, size: int) -> None:
         """So many bytes from now on. Raises `QueueFull`, and then it holds what it held."""
-        together = self._all.held - self._held + size
-        if together > self._all.most and size > self._held:
+        together = self._all.held - self.held + size
+        if together > self._all.most and size > self.held:
             raise QueueFull(
                 f"the bodies of all requests hold {self._all.held} bytes already", Limit.BODIES
             )
         self._all.held = together
-        self._held = size
+        self.held = size
 
 
 def request_id(headers: dict[bytes, bytes], limits: RequestLimits) -> bytes:
@@ -193,13 +201,10 @@ def decompress(data: bytes, encoding: bytes, limits: RequestLimits) -> bytes:
 
     Raises `UnsupportedEncoding`, `BadInput` or `TooLarge`.
     """
-    window = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}.get(encoding.strip().lower())
-    if window is None:
-        raise UnsupportedEncoding("the body's Content-Encoding is neither gzip nor deflate")
-    inflater = zlib.decompressobj(window)
-    most = max(limits.inflate_free_bytes, limits.inflate_ratio * len(data))
+    inflater = zlib.decompressobj(_window(encoding))
+    most = _most_inflated(data, limits)
     try:
-        plain = inflater.decompress(data, min(most, limits.body_bytes) + 1)
+        plain = inflater.decompress(data, inflated_bytes(data, encoding, limits))
     except zlib.error as error:
         raise BadInput("the body is not what its Content-Encoding says") from error
     if len(plain) > limits.body_bytes:
@@ -211,6 +216,26 @@ def decompress(data: bytes, encoding: bytes, limits: RequestLimits) -> bytes:
     if not inflater.eof or inflater.unused_data:
         raise BadInput("the compressed body is cut off, or something follows it")
     return plain
+
+
+def inflated_bytes(data: bytes, encoding: bytes, limits: RequestLimits) -> int:
+    """So many bytes are made of it at most, by `decompress`. Raises `UnsupportedEncoding`."""
+    most = min(_most_inflated(data, limits), limits.body_bytes)
+    if _window(encoding) == _GZIP:
+        # Its last four bytes say how much it becomes. If that is not so, it is no gzip.
+        most = min(most, int.from_bytes(data[-4:], "little"))
+    return most + 1  # which shows that there is too much
+
+
+def _most_inflated(data: bytes, limits: RequestLimits) -> int:
+    return max(limits.inflate_free_bytes, limits.inflate_ratio * len(data))
+
+
+def _window(encoding: bytes) -> int:
+    window = _WINDOWS.get(encoding.strip().lower())
+    if window is None:
+        raise UnsupportedEncoding("the body's Content-Encoding is neither gzip nor deflate")
+    return window
 
 
 def too_large(limits: RequestLimits) -> TooLarge:

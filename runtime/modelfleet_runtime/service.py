@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from modelfleet_runtime.aside import Aside
 from modelfleet_runtime.errors import MethodNotAllowed, Refusal
 from modelfleet_runtime.incoming import Bodies
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.limits import RequestLimits
 from modelfleet_runtime.logs import Throttle
 from modelfleet_runtime.metrics import Metrics
-from modelfleet_runtime.protocols.message import Answer, Endpoint, Refuse
+from modelfleet_runtime.protocols.message import Answer, Endpoint, Incoming, InPlace, Refuse
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
 from modelfleet_runtime.statistics import Statistics
 from modelfleet_runtime.tracing import Tracing
+
+
+def _never(_: Incoming) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,7 @@ class Route:
     endpoint: Endpoint | None
     """None for the inference of a model that this server does not have."""
     refuse: Refuse
+    in_place: InPlace = _never
 
 
 class Service:
@@ -48,6 +54,7 @@ class Service:
         self.timeout = timeout
         self.limits = limits
         self.bodies = Bodies(limits)
+        self.aside = Aside(self.bodies)
         self.statistics = Statistics()
         self.access_log = access_log
         self.tracing = tracing
@@ -57,7 +64,10 @@ class Service:
         routes = [
             Route(simple.PREDICT, plain.predict, simple.refuse),
             Route(simple.PREDICT_BATCH, plain.predict_batch, simple.refuse),
-            *(Route(path, self.oip.infer, oip.refuse) for path in self.oip.infer_paths()),
+            *(
+                Route(path, self.oip.infer, oip.refuse, self.oip.in_place)
+                for path in self.oip.infer_paths()
+            ),
         ]
         self._routes = {route.path: route for route in routes}
         self.targets = {route.path.encode(): route for route in routes}

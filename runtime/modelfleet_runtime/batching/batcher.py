@@ -4,7 +4,7 @@ All state belongs to the event loop's thread. An engine's thread is given the pa
 gives back an `Outcome`; it settles nothing.
 
 Every accepted request is settled exactly once: by its rows, by the refusal of its run, by its
-deadline, by `leave` when its client hung up, or by `close`.
+deadline or `run_out`, by `leave` when its client hung up, or by `close`.
 """
 
 import asyncio
@@ -170,6 +170,12 @@ class Batcher:
         if not entry.settled:
             self._metrics.clients_left.inc()
             self._refuse(entry, ClientLeft("the client left"))
+
+    def run_out(self, entry: Entry, refusal: DeadlinePassed) -> None:
+        """As `leave`, for a client that waits for no more than this refusal."""
+        if not entry.settled:
+            self._metrics.deadlines_passed.inc()
+            self._refuse(entry, refusal)
 
     def close(self) -> None:
         """Refuse what still waits, and all that comes."""

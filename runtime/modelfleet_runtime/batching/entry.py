@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
-from modelfleet_runtime.errors import EngineBroken, Refusal
+from modelfleet_runtime.errors import EngineBroken, OutOfMemory, Refusal
 from modelfleet_runtime.signature import Tensors
 from modelfleet_runtime.tracing import RequestSpan
 
@@ -84,8 +84,11 @@ class Entry:
             pieces.sort(key=lambda piece: piece[0])
             try:
                 outputs = {n: np.concatenate([p[n] for _, _, p in pieces]) for n in pieces[0][2]}
-            except (KeyError, ValueError):
+            except (KeyError, ValueError, TypeError):
                 self.fail(EngineBroken("what the model gave for the request's pieces does not fit"))
+                return True
+            except MemoryError:
+                self.fail(OutOfMemory("there is not enough memory for this request's answer"))
                 return True
         self.outputs = outputs
         self._tell()

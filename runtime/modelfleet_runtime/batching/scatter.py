@@ -6,6 +6,10 @@ the others never learn that they had a bad neighbour. Where both halves fail the
 guilty, and each member is run alone at once; so a batch of n requests costs at most
 n + 2 log2(n) + 1 runs, and none for those alone who were settled in the meantime (late, or gone).
 Out of memory is not a matter of guilt: then every part is halved until it fits.
+
+A batch that takes its process along is run again in its two halves, and a half that does so too is
+not: to find the guilty alone would cost a process at each step, and all wait while they are started
+again. So a batch costs at most three processes, and one guilty fails half of it at most.
 """
 
 import logging
@@ -17,7 +21,7 @@ import numpy as np
 
 from modelfleet_runtime.batching.entry import Part
 from modelfleet_runtime.batching.padding import Padding
-from modelfleet_runtime.errors import EngineBroken, EngineDead, OutOfMemory, Refusal
+from modelfleet_runtime.errors import EngineBroken, EngineCrashed, EngineDead, OutOfMemory, Refusal
 from modelfleet_runtime.signature import Tensors
 
 log = logging.getLogger("modelfleet.batching")
@@ -49,6 +53,9 @@ class _Inseparable(Exception):
     pass
 
 
+MOST_CRASHES = 3
+"""Of a batch as a whole, and of each of its halves."""
+
 _LEFT = EngineBroken("the request left before its turn")
 """Late or gone in the meantime: nobody reads this."""
 
@@ -73,6 +80,8 @@ class _Trial:
         self._run = run
         self._padding = padding
         self._outcome = Outcome([])
+        self._crashes = 0
+        """Processes that died of it."""
 
     def of(self, parts: Sequence[Part]) -> Outcome:
         outcome = self._outcome
@@ -93,7 +102,7 @@ class _Trial:
 
     def _parted(self, parts: Sequence[Part], error: Refusal) -> list[Tensors | Refusal]:
         """The answers of a group that failed together with `error`."""
-        if len(parts) == 1 or isinstance(error, EngineDead):
+        if len(parts) == 1 or isinstance(error, EngineDead) or self._not_again(error):
             return [error] * len(parts)
         middle = len(parts) // 2
         halves = [self._group(parts[:middle]), self._group(parts[middle:])]
@@ -103,11 +112,14 @@ class _Trial:
         for group, result in halves:
             if not isinstance(result, Refusal):
                 answers += result
-            elif len(failed) == 2 and guilt:
+            elif len(failed) == 2 and guilt and not self._not_again(result):
                 answers += [self._alone(part) if len(group) > 1 else result for part in group]
             else:
                 answers += self._parted(group, result)
         return answers
+
+    def _not_again(self, error: Refusal) -> bool:
+        return isinstance(error, EngineCrashed) and self._crashes > 1
 
     def _group(
         self, parts: Sequence[Part]
@@ -127,16 +139,16 @@ class _Trial:
 
     def _together(self, parts: Sequence[Part]) -> list[Tensors | Refusal]:
         rows = sum([part.rows for part in parts])
+        answers: list[Tensors | Refusal] = []
         try:
             batch, added = join(parts, self._padding)
+            own = separate(self._call(batch, rows), parts)
+            if added and self._padding is not None:
+                self._outcome.padded += added
+                self._padding.cut(own, parts, batch)
         except MemoryError as error:
             self._outcome.no_memory.append(rows)
             raise OutOfMemory("there is not enough memory for this batch") from error
-        answers: list[Tensors | Refusal] = []
-        own = separate(self._call(batch, rows), parts)
-        if added and self._padding is not None:
-            self._outcome.padded += added
-            self._padding.cut(own, parts, batch)
         answers += own
         return answers
 
@@ -176,13 +188,18 @@ class _Trial:
             halves.append(outputs)
         try:
             return {name: np.concatenate([half[name] for half in halves]) for name in halves[0]}
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError, MemoryError):
             return error
 
     def _call(self, tensors: Tensors, rows: int) -> Tensors:
         """Whatever an engine raises becomes one of our refusals."""
+        if self._crashes >= MOST_CRASHES:
+            raise EngineCrashed("others of its batch took the model's processes along")
         try:
             return self._run(tensors)
+        except EngineCrashed:
+            self._crashes += 1
+            raise
         except OutOfMemory:
             self._outcome.no_memory.append(rows)
             raise

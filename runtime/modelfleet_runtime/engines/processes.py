@@ -3,9 +3,10 @@
 Each process loads the model for itself and runs one batch at a time, so `slots` batches go at once;
 hooks for single items run there too. The CPU quota is shared: each gets its part of the threads.
 
-A process that dies fails the batch that it had, and nothing else. It is started again: at once the
-first time, then after waits that double from 0.1 s to 30 s, until it has answered a batch. One that
-fails to start `GIVE_UP` times in a row is given up, and when all are, the engine is dead.
+A process that dies fails what it was given (`EngineCrashed`), and nothing else. It is started
+again: at once the first time, then after waits that double from 0.1 s to 30 s, until it has
+answered a batch. One that fails to start `GIVE_UP` times in a row is given up, and when all are,
+the engine is dead.
 
 Only the shared libraries are in memory once, however many processes there are. Weights are there
 for each: every framework copies them into its own memory, onnxruntime also those beside the file.
@@ -27,6 +28,7 @@ from modelfleet_runtime.engines.process import Process, ProcessEnded
 from modelfleet_runtime.errors import (
     CannotServe,
     EngineBroken,
+    EngineCrashed,
     EngineDead,
     NotReady,
     Refusal,
@@ -132,11 +134,11 @@ class ProcessesEngine:
             self._replace(process)
             if self._closing.is_set():
                 raise NotReady("the server is going away") from ended
-            raise EngineBroken(f"the model's process {ended} while it had this batch") from ended
+            raise EngineCrashed(f"the model's process {ended} while it had this batch") from ended
         except EngineDead as error:
             # Its device is lost, and with it this process; the next one has another context.
             self._replace(process)
-            raise EngineBroken(error.message) from error
+            raise EngineCrashed(error.message) from error
         except frames.BadFrame as error:
             self._back(process)  # nothing was sent
             raise EngineBroken(one_line(error)) from error

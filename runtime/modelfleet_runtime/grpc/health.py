@@ -5,6 +5,7 @@ model is loaded, warmed up and the process not told to stop.
 """
 
 from modelfleet_runtime.errors import BadInput, NotFound, Refusal
+from modelfleet_runtime.grpc.patient import Patient
 from modelfleet_runtime.grpc.rpc import Metadata, Rpc
 from modelfleet_runtime.protocols.grpc import health as messages
 from modelfleet_runtime.protocols.grpc.health import Serving
@@ -14,6 +15,7 @@ from modelfleet_runtime.service import Service
 
 class Health:
     def __init__(self, service: Service) -> None:
+        self._service = service
         self._life = service.life
         self._names = ("", "inference.GRPCInferenceService", messages.SERVICE, service.name)
         self._watchers: set[Watcher] = set()
@@ -29,7 +31,7 @@ class Health:
         return messages.list_response({name: self.serving(name) for name in self._names})
 
     def watch(self, _: Metadata, rpc: Rpc) -> "Watcher":
-        return Watcher(self, rpc)
+        return Watcher(self._service, self, rpc)
 
     def serving(self, name: str) -> Serving:
         if name not in self._names:
@@ -48,18 +50,22 @@ class Health:
         self._watchers.discard(watcher)
 
 
-class Watcher:
+class Watcher(Patient):
     """A call of Watch: the state now, and each time that it changes, until the client leaves."""
 
-    def __init__(self, health: Health, rpc: Rpc) -> None:
-        self.full = False
+    full = False
+
+    def __init__(self, service: Service, health: Health, rpc: Rpc) -> None:
+        super().__init__(service)
         self._health = health
         self._rpc = rpc
         self._request = b""
         self._name = ""
         self._told: Serving | None = None
 
-    def waits(self) -> None: ...
+    def waits(self) -> None:
+        """It watches for as long as it likes, once it has said what."""
+        self._wait()
 
     def message(self, message: bytes, compressed: bool) -> None:
         if compressed:
@@ -67,6 +73,7 @@ class Watcher:
         self._request = message
 
     def half_closed(self) -> None:
+        self._wait_no_longer()
         try:
             self._name = messages.service_of(self._request)
         except Refusal as refusal:
@@ -82,12 +89,16 @@ class Watcher:
             self._rpc.send(messages.response(serving))
 
     def refuse(self, refusal: Refusal) -> None:
-        self._health.remove(self)
+        self._leave()
         self._rpc.finish(status_of(refusal), refusal.message)
 
     def cancelled(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._wait_no_longer()
         self._health.remove(self)
 
     def drained(self) -> None:
-        self._health.remove(self)
+        self._leave()
         self._rpc.finish(Status.UNAVAILABLE, "the server is shutting down")

@@ -8,6 +8,7 @@ from functools import partial
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import BadInput, DeadlinePassed, Refusal
 from modelfleet_runtime.grpc import metadata
+from modelfleet_runtime.grpc.patient import Patient
 from modelfleet_runtime.grpc.rpc import Metadata, Rpc
 from modelfleet_runtime.inference import Inference
 from modelfleet_runtime.protocols.grpc import codec
@@ -65,6 +66,9 @@ class Infer:
         self._message = message
 
     def half_closed(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()  # what else takes too long is no message that did not arrive
+            self._timer = None
         message, self._message = self._message, None
         if message is not None:
             self._inference.body(message)
@@ -95,34 +99,43 @@ class Infer:
         )
 
 
-class StreamInfer:
+class StreamInfer(Patient):
     """ModelStreamInfer: one answer for each request, in their order.
 
     A request that fails is answered with its error, and the stream goes on.
     """
 
-    __slots__ = ("_ended", "_half_closed", "_headers", "_limit", "_message_limit", "_open",
-                 "_route", "_rpc", "_service")  # fmt: skip
+    __slots__ = (
+        "_deadline",
+        "_ended",
+        "_half_closed",
+        "_headers",
+        "_limit",
+        "_open",
+        "_route",
+        "_rpc",
+    )
 
     def __init__(self, service: Service, route: Route, headers: Metadata, rpc: Rpc) -> None:
-        self._service = service
+        super().__init__(service)
         self._route = route
         self._headers = headers
         self._rpc = rpc
         self._open: deque[_One] = deque()
         self._half_closed = False
         self._ended = False
-        self._message_limit: asyncio.TimerHandle | None = None
-        """For the message that has begun, and is not complete."""
+        self._deadline: float | None = None
+        """When the stream's time is over, and so that of each of its requests."""
         try:
             limit = metadata.time_limit(headers)
         except BadInput as refusal:
             self._limit: asyncio.TimerHandle | None = None
             self._finish(Status.INVALID_ARGUMENT, refusal.message)
             return
-        self._limit = (
-            None if limit is None else asyncio.get_running_loop().call_later(limit, self._late)
-        )
+        self._limit = None
+        if limit is not None:
+            self._deadline = time.monotonic() + limit
+            self._limit = asyncio.get_running_loop().call_later(limit, self._time_over)
 
     @property
     def full(self) -> bool:
@@ -130,20 +143,11 @@ class StreamInfer:
 
     def waits(self) -> None:
         """A stream may be silent for as long as it likes, but not within a message."""
-        if self._message_limit is None and self._rpc.partial and not (self.full or self._ended):
-            self._message_limit = asyncio.get_running_loop().call_later(
-                self._service.timeout, self._late_message
-            )
-
-    def _late_message(self) -> None:
-        if not self.full:  # else it is ours to take, and not the client's to send
-            self.refuse(incoming.late())
-        self._message_limit = None
+        if self._rpc.partial and not (self.full or self._ended):
+            self._wait()
 
     def message(self, message: bytes, compressed: bool) -> None:
-        if self._message_limit is not None:
-            self._message_limit.cancel()
-            self._message_limit = None
+        self._wait_no_longer()
         one = _One(split(message)[1])
         self._open.append(one)
         headers = {**self._headers}
@@ -154,6 +158,8 @@ class StreamInfer:
         inference.begin()
         if inference.ended:
             return
+        if self._deadline is not None:
+            inference.deadline = min(inference.deadline, self._deadline)
         if _hold(inference, message, compressed):
             inference.body(message)
 
@@ -174,15 +180,19 @@ class StreamInfer:
         if not self._open:
             self._finish(Status.UNAVAILABLE, "the server is shutting down")
 
-    def _late(self) -> None:
-        self._leave()
-        self._finish(Status.DEADLINE_EXCEEDED, DeadlinePassed("the stream's time is over").message)
+    def _time_over(self) -> None:
+        refusal = DeadlinePassed("the stream's time is over")
+        self._finish(Status.DEADLINE_EXCEEDED, refusal.message)
+        for inference in self._take_open():
+            inference.run_out(refusal)
 
     def _leave(self) -> None:
+        for inference in self._take_open():
+            inference.leave()
+
+    def _take_open(self) -> list[Inference]:
         waiting, self._open = self._open, deque()
-        for one in waiting:
-            if one.inference is not None:
-                one.inference.leave()
+        return [one.inference for one in waiting if one.inference is not None]
 
     def _answered(self, one: "_One", answer: Answer | None) -> None:
         if answer is not None:
@@ -208,9 +218,9 @@ class StreamInfer:
 
     def _end(self) -> None:
         self._ended = True
-        for limit in (self._limit, self._message_limit):
-            if limit is not None:
-                limit.cancel()
+        self._wait_no_longer()
+        if self._limit is not None:
+            self._limit.cancel()
 
 
 class _One:

@@ -28,8 +28,8 @@ class Methods:
         loop = asyncio.get_running_loop()
         inference = GrpcInference(service.name, service.version)
         self.health = Health(service)
-        one = Route(f"/{SERVICE}/ModelInfer", inference.infer, refuse)
-        many = Route(f"/{SERVICE}/ModelStreamInfer", inference.infer, refuse)
+        one = Route(f"/{SERVICE}/ModelInfer", inference.infer, refuse, inference.in_place)
+        many = Route(f"/{SERVICE}/ModelStreamInfer", inference.infer, refuse, inference.in_place)
         body = service.limits.body_bytes
         self._methods: dict[bytes, tuple[Bounds, Start]] = {
             one.path.encode(): (Bounds(body, 1), partial(Infer, service, one, loop)),
@@ -37,6 +37,7 @@ class Methods:
         }
         self._service = service
         self._batching = batching
+        self._unknown: tuple[Bounds, Start] = Bounds(SMALL, 1), self._no_method
         self._others: dict[bytes, tuple[Bounds, Start]] | None = None
         self._preparing: asyncio.Future[None] | None = None
 
@@ -47,7 +48,7 @@ class Methods:
             return found
         if self._others is None:
             self._others = self._make_others()
-        return self._others.get(path, _UNKNOWN)
+        return self._others.get(path, self._unknown)
 
     def prepare(self) -> None:
         """Import in a thread what the other methods need: it would hold up the loop later."""
@@ -77,33 +78,28 @@ class Methods:
             service.timeout,
         )
         methods: dict[bytes, tuple[Bounds, Start]] = {
-            f"/{SERVICE}/{name}".encode(): _once(method)
+            f"/{SERVICE}/{name}".encode(): self._once(method)
             for name, method in management.methods().items()
         }
-        methods[f"/{HEALTH}/Check".encode()] = _once(health.check)
-        methods[f"/{HEALTH}/List".encode()] = _once(health.list)
+        methods[f"/{HEALTH}/Check".encode()] = self._once(health.check)
+        methods[f"/{HEALTH}/List".encode()] = self._once(health.list)
         methods[f"/{HEALTH}/Watch".encode()] = Bounds(SMALL, 1), health.watch
         for version in VERSIONS:
-            start = partial(Reflect, Reflection(version))
+            start = partial(Reflect, service, Reflection(version))
             methods[f"/{version}.ServerReflection/ServerReflectionInfo".encode()] = (
                 Bounds(SMALL, None),
                 start,
             )
         return methods
 
+    def _once(self, method: Callable[[bytes], bytes]) -> tuple[Bounds, Start]:
+        return Bounds(SMALL, 1), partial(Once, self._service, method)
 
-def _once(method: Callable[[bytes], bytes]) -> tuple[Bounds, Start]:
-    return Bounds(SMALL, 1), partial(Once, method)
-
-
-def _unknown(metadata: Metadata, rpc: Rpc) -> Handler:
-    handler = Once(_no_method, metadata, rpc)
-    rpc.finish(Status.UNIMPLEMENTED, "there is no such method")
-    return handler
+    def _no_method(self, metadata: Metadata, rpc: Rpc) -> Handler:
+        handler = Once(self._service, _not_found, metadata, rpc)
+        rpc.finish(Status.UNIMPLEMENTED, "there is no such method")
+        return handler
 
 
-def _no_method(_: bytes) -> bytes:
+def _not_found(_: bytes) -> bytes:
     raise NotFound("there is no such method")
-
-
-_UNKNOWN: tuple[Bounds, Start] = Bounds(SMALL, 1), _unknown

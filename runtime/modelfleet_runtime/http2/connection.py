@@ -102,6 +102,8 @@ class Connection(asyncio.Protocol):
         self._received = 0
         """Bytes of DATA since the last WINDOW_UPDATE of the connection."""
         self._out: list[bytes] = []
+        self._out_data = 0
+        """Bytes of DATA in it."""
         self._flushing = False
         self._reading = False
         self._calm = float(CALM_BURST)
@@ -156,6 +158,10 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self._heard = True
+        if self.write_paused and self.transport.get_write_buffer_size() > _MOST_UNREAD:
+            self._closing = True
+            self.transport.abort()
+            return
         self._reading = True
         try:
             self._read(self._rest + data if self._rest else data)
@@ -429,9 +435,6 @@ class Connection(asyncio.Protocol):
 
     def _keep_calm(self) -> None:
         """A frame that is cheap to send and brings nothing, but maybe an answer from us."""
-        if self.write_paused and self.transport.get_write_buffer_size() > _MOST_UNREAD:
-            self.transport.abort()
-            raise _Fault(Code.ENHANCE_YOUR_CALM, "what is sent is not read")
         self._calm -= 1
         if self._calm < 0:
             now = time.monotonic()
@@ -455,6 +458,15 @@ class Connection(asyncio.Protocol):
 
     _write = write
 
+    def write_data(self, data: bytes) -> None:
+        """A piece of an answer. When one turn brings much, it leaves at once: only then is it known
+        whether the client takes it."""
+        self.write(data)
+        if self._out:
+            self._out_data += len(data)
+            if self._out_data > _WRITE_HIGH:
+                self._flush()
+
     def _flush_later(self) -> None:
         self._flushing = False
         self._flush()
@@ -462,6 +474,7 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         if self._out:
             out, self._out = self._out, []
+            self._out_data = 0
             if not self.transport.is_closing():
                 self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 

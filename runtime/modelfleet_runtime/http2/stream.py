@@ -1,6 +1,7 @@
 """One gRPC call on an HTTP/2 connection: frames to messages, and messages to frames."""
 
 import asyncio
+import contextlib
 import struct
 from collections import deque
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from modelfleet_runtime.http2 import frames
 from modelfleet_runtime.http2.frames import Code
 from modelfleet_runtime.http2.heads import Head
 from modelfleet_runtime.incoming import Bodies, Share
-from modelfleet_runtime.protocols.grpc.statuses import Status, encoded
+from modelfleet_runtime.protocols.grpc.statuses import Status, encoded, status_of
 
 WINDOW = 1 << 20
 """Bytes that a client may send on one call before it hears that it may go on."""
@@ -39,6 +40,9 @@ class Carrier(Protocol):
     write_paused: bool
 
     def write(self, data: bytes) -> None: ...
+
+    def write_data(self, data: bytes) -> None:
+        """A DATA frame. `write_paused` may be set by it."""
 
     def reset(self, number: int, code: Code) -> None:
         """End a stream that cannot go on."""
@@ -73,7 +77,7 @@ class Stream:
         """Bytes that may be sent on the stream."""
         self._bounds = bounds
         self._share = Share(bodies)
-        """What the pieces of unfinished messages hold."""
+        """What the pieces of unfinished messages hold, and answers that have to wait."""
         self.handler: Handler
         self.remote_closed = False
         """The client sends nothing more."""
@@ -158,14 +162,14 @@ class Stream:
             with memoryview(buffer) as view:
                 message = bytes(view[at + _PREFIX_BYTES : stop])
             at = stop
-            self._share.hold(0)
+            self._hold_unsent()
             self._take(flag, message)
         self._reading = False
         if self.ended or self._buffer is None:
             return
         del buffer[:at]
         try:
-            self._share.hold(len(buffer))
+            self._share.hold(self.unsent + len(buffer))
         except Refusal as refusal:
             self._refuse(refusal)
             return
@@ -201,7 +205,7 @@ class Stream:
 
     def _refuse(self, refusal: Refusal) -> None:
         self._buffer = None
-        self._share.hold(0)
+        self._hold_unsent()
         self.handler.refuse(refusal)
 
     def cancel(self) -> None:
@@ -211,6 +215,7 @@ class Stream:
             self.handler.cancelled()
         self.handler = OVER
         self._out, self.unsent = None, 0
+        self._share.hold(0)
 
     # -- messages out
 
@@ -245,14 +250,17 @@ class Stream:
             self._end()
             self._over()
             return
+        length += sum(view.nbytes for view in tail)
+        if not self._find_room(length):
+            return
         self._send_head(block)
-        self._queue(_PREFIX.pack(0, len(message) + sum(view.nbytes for view in tail)) + message)
+        self._queue(_PREFIX.pack(0, length - _PREFIX_BYTES) + message)
         for view in tail:
             self._queue(view)
         self._finish(_STATUS_OK)
 
     def send(self, message: bytes) -> None:
-        if self.ended:
+        if self.ended or not self._find_room(len(message) + _PREFIX_BYTES):
             return
         self._send_head(_OK_HEAD)
         self._queue(_PREFIX.pack(0, len(message)) + message)
@@ -273,6 +281,30 @@ class Stream:
     def respond(self, block: bytes) -> None:
         """An answer that is no gRPC at all: this block, and no body."""
         self._finish(block)
+
+    def _find_room(self, length: int) -> bool:
+        """So many bytes can leave at once, or are held while they wait; else the call has ended."""
+        carrier = self._carrier
+        if not (self.unsent or carrier.write_paused) and length <= min(carrier.window, self.window):
+            return True
+        share = self._share
+        try:  # one answer always fits, as one body does
+            share.hold(min(share.most, self.unsent + self._buffered() + length))
+        except Refusal as refusal:
+            handler = self.handler
+            self.finish(status_of(refusal), "the answer has to wait, and " + refusal.message)
+            handler.cancelled()
+            return False
+        return True
+
+    def _buffered(self) -> int:
+        return 0 if self._buffer is None else len(self._buffer)
+
+    def _hold_unsent(self, buffered: int = 0) -> None:
+        """No more than that. There may be less room, where an answer that could leave at once had
+        to stop halfway: it goes on all the same."""
+        with contextlib.suppress(Refusal):
+            self._share.hold(self.unsent + buffered)
 
     def _send_head(self, block: bytes) -> None:
         if not self._head_sent:
@@ -296,7 +328,10 @@ class Stream:
     def _end(self) -> None:
         self.ended = True
         self._buffer = None
-        self._share.hold(0)
+        if self.unsent:
+            self._hold_unsent()
+        else:
+            self._share.hold(0)
 
     def stalled(self) -> bool:
         """Whether none of its answer has left since the last call of this."""
@@ -310,6 +345,7 @@ class Stream:
         while out:
             room = min(carrier.window, self.window, carrier.peer_frame, len(out[0]))
             if carrier.write_paused or room <= 0:
+                self._hold_unsent(self._buffered())
                 carrier.wait_for_window(self)
                 return
             piece = out[0][:room]
@@ -320,7 +356,9 @@ class Stream:
             carrier.window -= room
             self.window -= room
             self.unsent -= room
-            carrier.write(frames.frame(frames.DATA, 0, self.id, bytes(piece)))
+            carrier.write_data(frames.frame(frames.DATA, 0, self.id, bytes(piece)))
+        if self._share.held:
+            self._hold_unsent(self._buffered())
         if self._trailers is None:
             self.read_on()  # answers that left make room for messages
         else:

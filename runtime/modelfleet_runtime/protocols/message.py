@@ -68,6 +68,10 @@ Endpoint = Callable[[Incoming], Question | Coroutine[Any, Any, Answer]]
 """A protocol's inference route. Most give a question at once, and no task is made for them. Raises
 `Refusal`."""
 
+InPlace = Callable[[Incoming], bool]
+"""Whether the body becomes tensors where it lies: then its length says nothing of how long reading
+it takes. Asked of long bodies only."""
+
 Refuse = Callable[[Refusal], Answer]
 """A refusal in the protocol's own shape."""
 

@@ -5,6 +5,7 @@ takes a third of the time. It is used only where it reads what the ordinary pars
 whatever it does not take, or takes otherwise, goes the ordinary way, which says what is wrong.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from modelfleet_runtime.signature import Array, DType
 
 WORTH = 512
 """Bytes. A shorter text is read no faster."""
+KEPT = 1 << 20
+"""Bytes. A parser keeps several times as much as its longest text, so a longer one has its own."""
 _KINDS = {"f": ("d", np.dtype(np.float64)), "i": ("i", np.dtype(np.int64)),
           "u": ("u", np.dtype(np.uint64))}  # fmt: skip
 
@@ -44,8 +47,8 @@ class Numbers:
         return values
 
 
-class Parser:
-    """Used by one thread."""
+class Parser(threading.local):
+    """Each thread has its own."""
 
     def __init__(self) -> None:
         self._parser = simdjson.Parser()
@@ -55,8 +58,9 @@ class Parser:
         parser has to look."""
         if not text.startswith(b"{"):  # it would skip a byte order mark
             return None
+        parser = self._parser if len(text) <= KEPT else simdjson.Parser()
         try:
-            return _object(self._parser.parse(text), _TOP)
+            return _object(parser.parse(text), _TOP)
         except (ValueError, KeyError):  # KeyError: it does not find keys that hold a NUL
             return None
         except RuntimeError:  # something of the text before is still referred to

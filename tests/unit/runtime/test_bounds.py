@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from modelfleet_runtime import incoming
-from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.errors import BadInput, CannotServe
 from modelfleet_runtime.http import bounds
 from modelfleet_runtime.limits import RequestLimits
 from modelfleet_runtime.settings import Settings
@@ -194,6 +194,52 @@ async def test_bodies_together_have_a_bound() -> None:
         # What was held is given back, also after refusals.
         for _ in range(5):
             assert (await waits("/predict", ITEM)).status_code == 200
+
+
+async def test_what_a_body_may_become_is_held_before_it_is_inflated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inflated = 0
+    inflate = incoming.decompress
+
+    def counting(data: bytes, encoding: bytes, limits: RequestLimits) -> bytes:
+        nonlocal inflated
+        inflated += 1
+        return inflate(data, encoding, limits)
+
+    monkeypatch.setattr(incoming, "decompress", counting)
+    limits = RequestLimits(body_bytes=300_000, bodies_bytes=500_000)
+    headers = {"content-encoding": "gzip"}
+    async with running(doubling(), limits=limits) as at:
+        fits = gzip.compress(padded(ITEM, 200_000), 0)
+        answer = await at.client.post("/predict", content=fits, headers=headers)
+        assert (answer.status_code, inflated) == (200, 1)
+        large = gzip.compress(padded(ITEM, 290_000), 0)
+        answer = await at.client.post("/predict", content=large, headers=headers)
+        assert (answer.status_code, inflated) == (200, 2)  # alone, one always fits
+        _, writer = await asyncio.open_connection("127.0.0.1", at.port)
+        writer.write(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        while at.life.in_flight == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        answer = await at.client.post("/predict", content=large, headers=headers)
+        check_refusal(answer, 503, "bodies")
+        assert inflated == 2
+        writer.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000])
+def test_a_gzip_says_what_it_becomes(size: int) -> None:
+    limits = RequestLimits(body_bytes=5000)
+    data = gzip.compress(bytes(size))
+    assert incoming.inflated_bytes(data, b"gzip", limits) == size + 1
+    assert incoming.decompress(data, b"gzip", limits) == bytes(size)
+    assert incoming.inflated_bytes(data, b"deflate", limits) == 5001
+
+
+def test_a_gzip_that_becomes_more_than_it_says_is_none() -> None:
+    data = gzip.compress(bytes(5000))[:-4] + (100).to_bytes(4, "little")
+    with pytest.raises(BadInput):
+        incoming.decompress(data, b"gzip", RequestLimits())
 
 
 async def test_one_body_always_fits() -> None:

@@ -19,13 +19,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from modelfleet_contract import EngineSettings, FailureReason
+from modelfleet_runtime.batching.scatter import run_batch
 from modelfleet_runtime.engines import frames, processes
 from modelfleet_runtime.engines.engine import engine_for
 from modelfleet_runtime.engines.processes import ProcessesEngine, waiting_time
-from modelfleet_runtime.errors import BadInput, CannotServe, EngineBroken, EngineDead, OutOfMemory
+from modelfleet_runtime.errors import (
+    BadInput,
+    CannotServe,
+    EngineBroken,
+    EngineCrashed,
+    EngineDead,
+    OutOfMemory,
+)
 from modelfleet_runtime.packages.find import find
 from modelfleet_runtime.signature import Tensors
-from tests.unit.runtime.builders import linear_onnx, python_model, rows
+from tests.unit.runtime.builders import entry, linear_onnx, python_model, rows
 
 MODEL = """
 import ctypes, logging, os, signal, sys
@@ -136,6 +144,17 @@ def test_a_process_that_dies_fails_its_batch_and_comes_back(
     assert {process.pid for process in both} == pids(engine)
     for process in both:
         engine._back(process)
+
+
+def test_a_request_that_kills_its_process_costs_two_of_them(
+    make: Callable[..., ProcessesEngine], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make()
+    members = [entry(rows(value)) for value in (4, 8, 8, 8)]
+    outcome = run_batch(engine.run, [member.cut(1) for member in members])
+    crashed = [isinstance(answer, EngineCrashed) for answer in outcome.answers]
+    assert crashed == [True, True, False, False]
+    assert caplog.text.count("is started again") == 2
 
 
 def test_one_that_died_idle_costs_no_batch(make: Callable[..., ProcessesEngine]) -> None:

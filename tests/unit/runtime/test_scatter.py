@@ -1,6 +1,7 @@
 """A batch that fails: how many runs find the guilty, and what memory teaches."""
 
 import math
+from collections.abc import Sequence, Set
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelfleet_runtime.batching.entry import Part
+from modelfleet_runtime.batching.padding import Padding
 from modelfleet_runtime.batching.room import PATIENCE, Room
-from modelfleet_runtime.batching.scatter import run_batch
-from modelfleet_runtime.errors import BadInput, EngineDead, OutOfMemory
+from modelfleet_runtime.batching.scatter import MOST_CRASHES, Run, run_batch
+from modelfleet_runtime.errors import BadInput, EngineCrashed, EngineDead, OutOfMemory, Refusal
 from modelfleet_runtime.signature import Tensors
 from tests.unit.runtime.builders import entry
 
@@ -94,6 +96,49 @@ def test_a_dead_engine_is_not_asked_again() -> None:
     assert runs == 1
 
 
+def crashing(guilty: Set[int], refused: Set[int] = frozenset()) -> tuple[Run, list[int]]:
+    """A run that takes its process along, and the rows of each that did."""
+    crashes: list[int] = []
+
+    def run(batch: Tensors) -> Tensors:
+        members = set(batch["x"].ravel().astype(int).tolist())
+        if guilty & members:
+            crashes.append(len(batch["x"]))
+            raise EngineCrashed("gone")
+        if refused & members:
+            raise BadInput("poisoned")
+        return {"y": batch["x"]}
+
+    return run, crashes
+
+
+@pytest.mark.parametrize("guilty", range(8))
+def test_one_who_takes_the_process_along_costs_two_and_half_of_the_batch(guilty: int) -> None:
+    run, crashes = crashing({guilty})
+    outcome = run_batch(run, parts(*[1] * 8))
+    failed = [isinstance(answer, EngineCrashed) for answer in outcome.answers]
+    assert failed == [place // 4 == guilty // 4 for place in range(8)]
+    assert crashes == [8, 4]
+
+
+@given(
+    n=st.integers(1, 40),
+    guilty=st.sets(st.integers(0, 39)),
+    refused=st.sets(st.integers(0, 39)),
+)
+def test_a_batch_costs_no_more_than_three_processes(
+    n: int, guilty: set[int], refused: set[int]
+) -> None:
+    run, crashes = crashing(guilty, refused)
+    outcome = run_batch(run, parts(*[1] * n))
+    assert len(crashes) <= MOST_CRASHES
+    assert len(outcome.answers) == n
+    for place, answer in enumerate(outcome.answers):
+        if not isinstance(answer, Refusal):
+            assert place not in guilty | refused
+            assert answer["y"].item() == place
+
+
 def test_who_left_in_the_meantime_is_not_run_alone() -> None:
     batch = parts(1, 1, 1)
     seen: list[list[float]] = []
@@ -134,6 +179,51 @@ def test_rows_that_cannot_be_told_apart_are_not_put_together_from_halves() -> No
 
     (answer,) = run_batch(run, [one]).answers
     assert isinstance(answer, OutOfMemory)
+
+
+def no_memory(*_: object, **__: object) -> None:
+    raise MemoryError
+
+
+def test_no_memory_to_put_halves_together_is_that_requests_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(tensors: Tensors) -> Tensors:
+        if len(tensors["x"]) > 2:
+            raise OutOfMemory("no")
+        return {"y": tensors["x"]}
+
+    (one,) = parts(4)
+    monkeypatch.setattr(np, "concatenate", no_memory)
+    (answer,) = run_batch(run, [one]).answers
+    assert isinstance(answer, OutOfMemory)
+
+
+def test_no_memory_to_put_pieces_together_is_that_requests_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = entry({"x": np.zeros((4, 1))})
+    first, last = one.cut(2), one.cut(2)
+    monkeypatch.setattr(np, "concatenate", no_memory)
+    assert not one.succeed(first, {"y": np.zeros((2, 1))})
+    assert one.succeed(last, {"y": np.zeros((2, 1))})
+    assert isinstance(one.refusal, OutOfMemory)
+
+
+def test_no_memory_to_cut_a_padded_batch_halves_it() -> None:
+    class NoRoom(Padding):
+        def cut(self, answers: object, parts: Sequence[Part], batch: Tensors) -> None:
+            if len(parts) > 1:
+                raise MemoryError
+
+    padding = NoRoom({"x": 0}, {"x": ((1, "n"),)}, {}, ())
+    members = [entry({"x": np.ones((1, n), np.float32)}) for n in (2, 3)]
+    outcome = run_batch(lambda batch: {"y": batch["x"]}, [e.cut(1) for e in members], padding)
+    assert [answer["y"].shape for answer in outcome.answers if isinstance(answer, dict)] == [
+        (1, 2),
+        (1, 3),
+    ]
+    assert outcome.no_memory == [2]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.errors import Refusal
 from modelfleet_runtime.protocols.grpc import codec, wire
 from modelfleet_runtime.protocols.message import Answer, Incoming, Question
+from modelfleet_runtime.protocols.oip import codec as oip
 from modelfleet_runtime.protocols.oip.codec import Call
 from modelfleet_runtime.protocols.oip.routes import OipRoutes
 from modelfleet_runtime.signature import Signature, Tensors
@@ -70,6 +71,11 @@ class GrpcInference:
     def infer(self, request: Incoming) -> Question:
         call = self._decode(request.body, request.served)
         return Question(call.tensors, partial(self._encode, call), call.time_limit, call.priority)
+
+    def in_place(self, request: Incoming) -> bool:
+        frame = split(request.body)[0]
+        signature = request.served.signature
+        return frame is not None and oip.in_place(b"%d" % len(frame), signature)
 
     # -- requests
 

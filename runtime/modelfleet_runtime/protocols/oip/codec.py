@@ -22,6 +22,8 @@ LENGTH_HEADER = b"inference-header-content-length"
 _PARSER = numbers.Parser()
 _NO_PARAMETERS: dict[str, Any] = {}
 _UINT32 = struct.Struct("<I")
+_SHORT_DIGITS = 5
+"""A JSON text whose length has no more of them is read in no time."""
 _MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 1 << 48
 _SENT_IN_PLACE = 64 * 1024
@@ -59,6 +61,16 @@ def decode(length: bytes | None, body: bytes, signature: Signature) -> Call:
     if size == 0:
         return Call({**_raw(body, signature)}, binary=True)
     return _decode_json(body[:size], body, signature, size)
+
+
+def in_place(length: bytes, signature: Signature) -> bool:
+    """Whether a body with this header becomes tensors without a look at each value."""
+    return (
+        length.isdigit()
+        and len(length) <= _SHORT_DIGITS
+        and bool(signature.inputs)
+        and all(spec.dtype not in (None, DType.BYTES) for spec in signature.inputs)
+    )
 
 
 def _decode_json(text: bytes, body: bytes, signature: Signature, start: int = 0) -> Call:

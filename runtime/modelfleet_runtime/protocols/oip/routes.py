@@ -44,6 +44,10 @@ class OipRoutes:
         call = plans.decode(length, request.body, request.served.signature)
         return Question(call.tensors, partial(plans.encode, call), call.time_limit, call.priority)
 
+    def in_place(self, request: Incoming) -> bool:
+        length = request.headers.get(codec.LENGTH_HEADER)
+        return length is not None and codec.in_place(length, request.served.signature)
+
     def is_infer(self, path: str) -> bool:
         """Whether the path is that of an inference, for whatever model."""
         return path.endswith("/infer") and _INFER.fullmatch(path) is not None

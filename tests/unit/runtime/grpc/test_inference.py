@@ -11,6 +11,7 @@ import pytest
 
 from modelfleet_contract import Batching
 from modelfleet_runtime.errors import BadInput, EngineBroken, OutOfMemory
+from modelfleet_runtime.protocols.grpc import codec
 from modelfleet_runtime.protocols.grpc.messages import inference_pb2 as pb
 from modelfleet_runtime.signature import DType, Signature, Tensors
 from tests.unit.runtime.builders import PIXELS, doubling, spec
@@ -174,6 +175,18 @@ async def test_what_the_model_refuses_has_a_status_and_its_words(
             await up.infer(request())
     assert failed.value.code() is status
     assert "no" in (failed.value.details() or "")
+
+
+async def test_no_memory_for_an_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(codec, "outputs_of", none)
+    async with running(doubling()) as up:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await up.infer(request())
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "memory" in (failed.value.details() or "")
 
 
 async def test_a_full_queue_is_unavailable_and_says_when_to_try_again() -> None:
