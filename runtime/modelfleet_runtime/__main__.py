@@ -75,6 +75,7 @@ def _fail(error: CannotServe, settings: Settings) -> int:
     failure = error.failure
     if not logging.getLogger().handlers:
         logs.set_up(settings.log_format, settings.log_level, {})
+    log.debug("what ended the process", exc_info=error)
     log.error("%s", failure.message, extra={"reason": failure.reason.value})
     try:
         if settings.termination_log.exists():
@@ -135,7 +136,7 @@ def _fetch(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _inspect(options: argparse.Namespace, settings: Settings) -> None:
-    logs.set_up("text", "WARNING", {})
+    logs.set_up("text", "DEBUG" if settings.log_level == "DEBUG" else "WARNING", {})
     from modelfleet_runtime import cpus
     from modelfleet_runtime.engines.engine import engine_for
     from modelfleet_runtime.packages.find import find, look

@@ -269,6 +269,19 @@ def test_threads_of_a_failed_load_hold_nothing(runtime: Runtime, tmp_path: Path)
     assert failure.reason is FailureReason.MODEL_INVALID
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_debug_says_what_ended_a_load(workers: str, runtime: Runtime, tmp_path: Path) -> None:
+    source = (
+        "class Model:\n  def load(self, folder): open(folder / 'weights')\n"
+        "  def predict(self, i): ...\n"
+    )
+    folder = str(python_model(tmp_path / "m", source))
+    for level, told in (("DEBUG", True), ("INFO", False)):
+        process = runtime.start("serve", folder, "--workers", workers, MODELFLEET_LOG_LEVEL=level)
+        assert process.end() == EXIT_CODES[FailureReason.MODEL_INVALID]
+        assert ('model.py\\", line 2, in load' in "".join(process.lines)) is told
+
+
 def test_inspect(runtime: Runtime, tmp_path: Path) -> None:
     linear_onnx(tmp_path / "m")
     found = subprocess.run(
