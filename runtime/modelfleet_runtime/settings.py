@@ -42,8 +42,8 @@ class Settings:
     process that runs the model. Default 64 Mi."""
     drain_seconds: float = 1.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are taken at least; the
-    door stays open while a request is in flight. Default 1: the pod's preStop has already waited until
-    the endpoints were gone."""
+    door stays open while a request is in flight. Default 1: the pod's preStop has already waited
+    until the endpoints were gone."""
     keep_alive_seconds: int = 75
     """MODELFLEET_KEEP_ALIVE_SECONDS: an idle connection is closed after this. Default 75, more than
     the usual 60 of a proxy in front, so that never we close what the proxy is about to use."""
