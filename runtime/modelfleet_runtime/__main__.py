@@ -146,7 +146,7 @@ def _inspect(options: argparse.Namespace, settings: Settings) -> None:
     if scheme not in (None, "file"):
         raise CannotServe(
             FailureReason.DOCUMENT_INVALID,
-            f"inspect takes the path of a file or a folder, not {scheme}://; fetch the model first",
+            f"inspect takes the path of a file or a folder, not {scheme}://; download it first",
         )
     place = Path(options.path.removeprefix("file://"))
     for fmt, verdict in look(place):
