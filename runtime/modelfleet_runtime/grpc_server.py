@@ -32,7 +32,7 @@ class GrpcServer:
 
     async def start(self, host: str, port: int) -> int:
         """The port, which is another one where 0 was asked. Raises `CannotServe`."""
-        sock = listen(host, port)
+        sock = listen(host, port, flag=None)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: self._connection(loop), sock=sock)
         found: int = sock.getsockname()[1]

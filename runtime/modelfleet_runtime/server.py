@@ -6,6 +6,7 @@ the drain decides when the door closes, so uvicorn never sees a signal.
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -37,8 +38,8 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Raises `CannotServe` where the port cannot be had."""
+def listen(host: str, port: int, flag: str | None = "--port") -> socket.socket:
+    """Raises `CannotServe` where the port cannot be had; `flag` is named as what takes another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -47,9 +48,11 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
+        another = flag is not None and error.errno in (errno.EADDRINUSE, errno.EACCES)
         raise CannotServe(
             FailureReason.CRASHED,
-            f"cannot listen on {host}:{port}: {error.strerror}",
+            f"cannot listen on {host}:{port}: {error.strerror}"
+            + (f"; {flag} takes another port" if another else ""),
         ) from error
     sock.setblocking(False)
     return sock

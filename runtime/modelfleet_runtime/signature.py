@@ -61,6 +61,16 @@ _NUMPY: dict[DType, np.dtype[np.generic]] = {
 _OF_NUMPY: dict[np.dtype[np.generic], DType] = {dtype: name for name, dtype in _NUMPY.items()}
 
 
+def datatype_named(name: object) -> DType:
+    """Raises ValueError that goes on after "... has"."""
+    try:
+        return DType(name)  # type: ignore[arg-type]
+    except ValueError:
+        raise ValueError(
+            f"the datatype {str(name)[:40]!r}; use one of {', '.join(DType)}"
+        ) from None
+
+
 def dtype_of(array: Array) -> DType | None:
     """The datatype of an array; text counts as BYTES; None where the protocol has no name."""
     if array.dtype.kind in "SU":

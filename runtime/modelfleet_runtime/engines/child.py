@@ -67,6 +67,8 @@ def _live(sock: socket.socket, engine: Engine) -> None:
         try:
             reply, outputs = _do(engine, told, tensors)
         except (CannotServe, Refusal) as error:
+            if isinstance(error, CannotServe):
+                log.debug("what ended the start", exc_info=error)
             reply, outputs = {"failure": messages.of_failure(error)}, {}
             dead = isinstance(error, EngineDead)
         except BaseException as error:

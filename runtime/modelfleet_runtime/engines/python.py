@@ -28,7 +28,15 @@ from modelfleet_runtime.errors import (
 )
 from modelfleet_runtime.packages.package import Package
 from modelfleet_runtime.packages.signature_file import first_dimension_is_free
-from modelfleet_runtime.signature import Array, DType, Signature, Tensors, TensorSpec
+from modelfleet_runtime.signature import (
+    Array,
+    DType,
+    Signature,
+    Tensors,
+    TensorSpec,
+    datatype_named,
+    fits,
+)
 
 log = logging.getLogger("modelfleet.engine")
 
@@ -43,6 +51,8 @@ class PythonEngine:
         self._package = package
         self._model: Any = None
         self._signature = Signature()
+        self._counts_rows = False
+        """Whether each run gives as many rows as it got, which the warm-up finds out."""
         self._images = ImageBound()
         self.preprocess: Callable[[Any], Tensors] | None = None
         self.postprocess: Callable[[Tensors], Any] | None = None
@@ -70,6 +80,7 @@ class PythonEngine:
 
     def warm_up(self, rows: int) -> Signature:
         self._signature = warm_up.warm_up(self.run, self._signature, rows)
+        self._counts_rows = self._signature.batched
         return self._signature
 
     def run(self, batch: Tensors) -> Tensors:
@@ -77,6 +88,8 @@ class PythonEngine:
         batch = {name: a if a.flags.writeable else a.copy() for name, a in batch.items()}
         given = self._guard(self._model.predict, batch, "predict")
         outputs = named_outputs(given, self._signature.outputs)
+        if self._counts_rows and len(next(iter(batch.values()))) == 1:
+            _check_one_row(outputs)
         # The author may write the next batch into the same memory while this one is being answered.
         return {name: array.copy() for name, array in outputs.items()}
 
@@ -123,10 +136,27 @@ def named_outputs(given: Any, specs: tuple[TensorSpec, ...]) -> Tensors:
     for spec in specs:
         if spec.name not in outputs:
             raise EngineBroken(f"predict did not return the output {spec.name!r}")
+        shape = outputs[spec.name].shape
+        if spec.shape is not None and not fits(shape, spec.shape):
+            raise EngineBroken(
+                f"predict gave the output {spec.name!r} the shape {list(shape)}, "
+                f"and {list(spec.shape)} is declared"
+            )
         if spec.dtype not in (None, DType.BYTES):
             assert spec.dtype is not None
             outputs[spec.name] = outputs[spec.name].astype(spec.dtype.numpy, copy=False)
     return outputs
+
+
+def _check_one_row(outputs: Tensors) -> None:
+    """A batch of several requests is looked at where it is taken apart. One row is one request,
+    which nobody takes apart."""
+    for name, array in outputs.items():
+        if array.ndim == 0 or len(array) != 1:
+            gave = f"{len(array)} rows" if array.ndim else "no rows"
+            raise EngineBroken(
+                f"predict gave the output {name!r} {gave} for 1 row; it gives as many as it gets"
+            )
 
 
 def as_array(value: Any, name: str) -> Array:
@@ -244,9 +274,12 @@ def _specs(declared: Any, where: str) -> tuple[TensorSpec, ...]:
         try:
             dtype, shape = value
             sizes = tuple(int(size) for size in _sizes(shape))
-            specs.append(TensorSpec(str(name), DType(dtype), sizes))
         except (TypeError, ValueError) as error:
             raise wrong from error
+        try:
+            specs.append(TensorSpec(str(name), datatype_named(dtype), sizes))
+        except ValueError as error:
+            raise _invalid(f"the model's {where}: {str(name)!r} has {error}") from error
     return tuple(specs)
 
 

@@ -204,8 +204,9 @@ def import_torch() -> Any:
     except ModuleNotFoundError as error:
         raise CannotServe(
             FailureReason.UNSUPPORTED,
-            "this image has no torch and cannot serve TorchScript or torch.export; "
-            "use the runtime's torch flavour",
+            "there is no torch here, which TorchScript and torch.export need; use the torch "
+            "flavour of the runtime's image, or in a checkout "
+            "`uv run --extra runtime --extra runtime-torch modelfleet-runtime ...`",
         ) from error
     return torch
 

@@ -1,12 +1,16 @@
 """TorchScript models, through torch."""
 
+import logging
 import warnings
 from typing import Any
 
 from modelfleet_contract import FailureReason
 from modelfleet_runtime.engines.torch_engine import TorchEngine
 from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.packages import signature_file
 from modelfleet_runtime.signature import Signature, TensorSpec
+
+log = logging.getLogger("modelfleet.engine")
 
 
 class TorchScriptEngine(TorchEngine):
@@ -37,7 +41,17 @@ class TorchScriptEngine(TorchEngine):
             inside = getattr(torch, self._settings.precision.value)
             module = module.to(inside)
         self._module = module
-        signature = _merge(_argument_names(module), self._package.signature)
+        names = _argument_names(module)
+        if self._package.signature is None:
+            log.warning(
+                "TorchScript does not say datatypes and shapes: any are taken, and a wrong one "
+                "fails in the model. Write a %s beside %s, such as this one with the sizes and "
+                "names of yours: %s",
+                signature_file.FILE,
+                self._package.main.name,
+                signature_file.example(names, _first_shape(module)),
+            )
+        signature = _merge(names, self._package.signature)
         if inside is torch.bfloat16 or self._settings.precision is not None:
             self._casts = {spec.name: inside for spec in signature.inputs}
         return signature
@@ -62,6 +76,18 @@ def _merge(names: list[str], told: Signature | None) -> Signature:
         return told  # in their order, under names of the author's choice
     by_name = {spec.name: spec for spec in told.inputs}
     return Signature(tuple(by_name[n] for n in names), told.outputs, told.batched)
+
+
+def _first_shape(module: Any) -> tuple[int, ...]:
+    """What the model's first layer takes, where that can be seen: the best guess that there is."""
+    for layer in module.modules():
+        weight = dict(layer.named_parameters(recurse=False)).get("weight")
+        kind = getattr(layer, "original_name", "")
+        if weight is None or kind not in ("Linear", "Conv1d", "Conv2d", "Conv3d"):
+            continue
+        sizes = tuple(weight.shape)
+        return (-1, sizes[1], *([224] * (len(sizes) - 2)))
+    return (-1, 4)
 
 
 def _argument_names(module: Any) -> list[str]:

@@ -26,7 +26,9 @@ def warm_up(run: Callable[[Tensors], Tensors], signature: Signature, rows: int) 
     Raises `CannotServe` with reason WarmUpFailed or OutOfMemory.
     """
     if not can_be_made(signature):
-        log.warning("the model declares no inputs, so it is not warmed up")
+        log.warning(
+            "the model does not declare its inputs' datatypes and shapes, so it is not warmed up"
+        )
         return signature
     try:
         _check_rows(run(zeros(signature, 1)), signature, 1)

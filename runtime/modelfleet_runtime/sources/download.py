@@ -37,18 +37,27 @@ class Patience:
     """Seconds between two lines of progress in the log."""
 
 
+class NotChanged(Exception):
+    """The bytes at the address are those that are held."""
+
+
 def download(
     url: str,
     to: Path,
     patience: Patience | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """The bytes at `url` into the file `to`, which is made or written anew.
+    held: str | None = None,
+) -> str | None:
+    """The bytes at `url` into the file `to`, which is made or written anew. The result is their
+    ETag, None where the server gives none that stands for the very bytes.
+
+    `held` is the ETag of bytes that came before: where they are still the same, nothing is sent
+    again, and `NotChanged` is raised.
 
     Raises `CannotServe`: ModelNotFound for 404 and 410, ModelUnreachable for the rest.
     """
     patience = patience or Patience()
-    progress = _Progress(patience, url)
+    progress = _Progress(patience, url, held)
     to.unlink(missing_ok=True)
     misses = 0
     timeout = httpx.Timeout(patience.stall, connect=patience.connect)
@@ -57,7 +66,7 @@ def download(
             had = progress.furthest
             try:
                 if _once(client, url, to, progress):
-                    return
+                    return progress.etag
                 why = f"the connection ended after {progress.received} bytes"
             except httpx.TimeoutException:
                 why = f"nothing came for {patience.stall:g} s"
@@ -82,9 +91,11 @@ class _TryAgain(Exception):
 class _Progress:
     """What has come so far, and what proves that a later answer goes on with the same file."""
 
-    def __init__(self, patience: Patience, url: str) -> None:
+    def __init__(self, patience: Patience, url: str, held: str | None) -> None:
         self.patience = patience
         self.url = url
+        self.held = held
+        self.etag: str | None = None
         self.received = 0
         self.furthest = 0  # a server without Range starts at 0 again, and that is no progress
         self.total: int | None = None
@@ -109,7 +120,12 @@ def _once(client: httpx.Client, url: str, to: Path, progress: _Progress) -> bool
     headers = {"accept-encoding": "identity"}
     if progress.received and progress.mark:
         headers |= {"range": f"bytes={progress.received}-", "if-range": progress.mark}
+    elif progress.held is not None:
+        # By its ETag alone: a date says "not changed" of a file that an older one has replaced.
+        headers["if-none-match"] = progress.held
     with client.stream("GET", url, headers=headers) as answer:
+        if answer.status_code == 304 and "if-none-match" in headers:
+            raise NotChanged
         if answer.status_code in (404, 410):
             raise CannotServe(
                 FailureReason.MODEL_NOT_FOUND, f"{url} answers {answer.status_code}: not there"
@@ -124,9 +140,11 @@ def _once(client: httpx.Client, url: str, to: Path, progress: _Progress) -> bool
             raise _unreachable(url, f"it answers {answer.status_code}")
         if not resumed:
             progress.received = 0
-            progress.mark = answer.headers.get("etag") or answer.headers.get("last-modified")
-            if progress.mark and progress.mark.startswith("W/"):
-                progress.mark = None  # a weak tag does not promise the same bytes
+            etag = answer.headers.get("etag") or None
+            progress.mark = etag or answer.headers.get("last-modified")
+            if etag is not None and etag.startswith("W/"):
+                etag = progress.mark = None  # a weak tag does not promise the same bytes
+            progress.etag = etag
             length = answer.headers.get("content-length", "")
             progress.total = int(length) if length.isdigit() else None
             if progress.total is not None and progress.total > progress.patience.max_bytes:

@@ -196,6 +196,37 @@ def test_what_predict_raises_decides_the_answer(
         python(tmp_path, PREDICT + body).run(rows(1))
 
 
+DECLARED = (
+    "    inputs = {'x': ('FP32', [-1, 4])}\n"
+    "    outputs = {'y': ('FP32', [-1, 3])}\n"
+)  # fmt: skip
+
+
+def test_another_shape_than_is_declared_is_never_ready(tmp_path: Path) -> None:
+    source = "class Model:\n" + DECLARED + PREDICT + "return inputs['x'][:, :2]\n"
+    reason, message = failure(python_model(tmp_path, source))
+    assert reason is FailureReason.WARM_UP_FAILED
+    assert "the output 'y' the shape [1, 2], and [-1, 3] is declared" in message
+
+
+def test_other_rows_than_the_one_that_was_given(tmp_path: Path) -> None:
+    made = python(
+        tmp_path,
+        DECLARED + PREDICT + "n = 17 if inputs['x'].any() else len(inputs['x'])\n"
+        "        return np.zeros((n, 3), np.float32)",
+    )
+    assert made.warm_up(4).batched
+    assert made.run(rows(0))["y"].shape == (1, 3)
+    with pytest.raises(EngineBroken, match="output 'y' 17 rows for 1 row"):
+        made.run(rows(1))
+
+
+def test_other_rows_are_no_fault_of_a_class_that_is_not_batched(tmp_path: Path) -> None:
+    made = python(tmp_path, DECLARED + PREDICT + "return np.zeros((17, 3), np.float32)")
+    assert not made.warm_up(4).batched
+    assert made.run(rows(1))["y"].shape == (17, 3)
+
+
 def test_predict_may_return_one_array_or_text_and_write_into_its_input(tmp_path: Path) -> None:
     made = python(tmp_path, PREDICT + "inputs['x'] += 1\n        return inputs['x'].sum(1)")
     view = np.frombuffer(rows(1)["x"].tobytes(), np.float32).reshape(1, 4)
@@ -234,6 +265,11 @@ def test_a_class_without_a_signature_takes_anything_one_request_at_a_time(
             "class M:\n  inputs = {'x': 'FP32'}\n  def predict(self, i): ...",
             FailureReason.MODEL_INVALID,
             "not of the form",
+        ),
+        (
+            "class M:\n  inputs = {'x': ('FP12', [-1])}\n  def predict(self, i): ...",
+            FailureReason.MODEL_INVALID,
+            "inputs: 'x' has the datatype 'FP12'; use one of BOOL, UINT8",
         ),
         (
             "class M:\n  inputs = {'x': ('FP32', [-1])}\n  def predict(self, i): i['k']",
@@ -286,6 +322,7 @@ def test_an_image_without_torch_says_which_to_use(
         engine_for(package, EngineSettings(), 1).load()
     assert caught.value.failure.reason is FailureReason.UNSUPPORTED
     assert "torch flavour" in caught.value.failure.message
+    assert "--extra runtime-torch" in caught.value.failure.message
 
 
 def test_answers_are_not_changed_by_the_next_batch(tmp_path: Path) -> None:

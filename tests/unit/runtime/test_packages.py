@@ -1,5 +1,6 @@
 """Which format is this folder? A zoo of tiny ones."""
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from modelfleet_contract import FailureReason, ModelFormat
 from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.packages import signature_file
 from modelfleet_runtime.packages.find import find, look
 from modelfleet_runtime.packages.package import NoMatch
 from tests.unit.runtime.builders import linear_onnx, python_model
@@ -106,10 +108,38 @@ def test_python_that_is_no_python(tmp_path: Path) -> None:
     assert "not valid Python, line 2" in refusal(tmp_path)[1]
 
 
-def test_a_signature_that_cannot_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "it is not an object with inputs and outputs"),
+        ("{}", 'it has no "inputs"'),
+        ('{"inputs": {}}', "inputs is not a list"),
+        ('{"inputs": [3]}', "inputs[0] is not an object with name, datatype and shape"),
+        ('{"inputs": [{"name": "x", "datatype": "FP32"}]}', "inputs[0] has no 'shape'"),
+        (
+            '{"inputs": [{"name": "x", "datatype": "FP12", "shape": [-1]}]}',
+            "inputs[0] ('x') has the datatype 'FP12'; use one of BOOL, UINT8, UINT16",
+        ),
+        (
+            '{"inputs": [], "outputs": [{"name": "y", "datatype": "FP32", "shape": "4"}]}',
+            "outputs[0] ('y') has the shape 4; write a list of sizes, -1 for a free one",
+        ),
+    ],
+)
+def test_a_signature_that_cannot_be_read(text: str, words: str, tmp_path: Path) -> None:
     torchscript(tmp_path)
-    (tmp_path / "signature.json").write_text('{"inputs": [{"name": "x", "datatype": "FP12"}]}')
-    assert "signature.json cannot be read" in refusal(tmp_path)[1]
+    (tmp_path / "signature.json").write_text(text)
+    message = refusal(tmp_path)[1]
+    assert message.startswith(f"signature.json cannot be read: {words}")
+
+
+def test_the_example_of_a_signature_can_be_read() -> None:
+    made = signature_file.parse(json.loads(signature_file.example(["a", "b"], (-1, 3, 224, 224))))
+    assert [spec.describe() for spec in made.inputs] == [
+        "a FP32 [-1,3,224,224]",
+        "b FP32 [-1,3,224,224]",
+    ]
+    assert made.batched
 
 
 def test_a_signature_beside_the_model(tmp_path: Path) -> None:

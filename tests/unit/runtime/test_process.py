@@ -1,6 +1,7 @@
 """The command, as a process of its own: start, serve, signals, exit codes, the termination log."""
 
 import asyncio
+import functools
 import hashlib
 import http.server
 import json
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,7 +207,37 @@ def test_a_port_that_is_taken(runtime: Runtime, tmp_path: Path) -> None:
     folder = str(linear_onnx(tmp_path / "m").parent)
     first = runtime.start("serve", folder)
     port = first.url.rpartition(":")[2]
-    assert "cannot listen on 127.0.0.1" in runtime.failure("serve", folder, "--port", port).message
+    message = runtime.failure("serve", folder, "--port", port).message
+    assert message == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; --port takes another port"
+    )
+
+
+def test_a_flags_value_that_cannot_be(runtime: Runtime) -> None:
+    failure = runtime.failure("serve", "m", "--port", "80000")
+    assert failure.reason is FailureReason.DOCUMENT_INVALID
+    assert failure.message == "--port is 80000; write 0 to 65535"
+
+
+def test_inspect_looks_at_no_address(runtime: Runtime) -> None:
+    failure = runtime.failure("inspect", "http://host/m.onnx")
+    assert failure.message.startswith("inspect takes the path of a file or a folder, not http://")
+
+
+def test_served_from_an_address_that_is_asked_at_each_start(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    linear_onnx(tmp_path / "store")
+    handler = functools.partial(_Quiet, directory=str(tmp_path / "store"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as store:
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{store.server_address[1]}/model.onnx"
+        first = runtime.start("serve", address)
+        first.wait_for("no digest: whatever the address answers")
+        first.wait_for("ready after")
+        (tmp_path / "store" / "model.onnx").unlink()
+        assert runtime.failure("serve", address).reason is FailureReason.MODEL_NOT_FOUND
+        store.shutdown()
 
 
 def test_flags_and_document_do_not_mix(runtime: Runtime) -> None:
@@ -235,6 +267,19 @@ def test_sigterm_while_fetching(verb: str, runtime: Runtime, tmp_path: Path) -> 
 def test_threads_of_a_failed_load_hold_nothing(runtime: Runtime, tmp_path: Path) -> None:
     failure = runtime.failure("serve", str(python_model(tmp_path / "m", HELD)))
     assert failure.reason is FailureReason.MODEL_INVALID
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_debug_says_what_ended_a_load(workers: str, runtime: Runtime, tmp_path: Path) -> None:
+    source = (
+        "class Model:\n  def load(self, folder): open(folder / 'weights')\n"
+        "  def predict(self, i): ...\n"
+    )
+    folder = str(python_model(tmp_path / "m", source))
+    for level, told in (("DEBUG", True), ("INFO", False)):
+        process = runtime.start("serve", folder, "--workers", workers, MODELFLEET_LOG_LEVEL=level)
+        assert process.end() == EXIT_CODES[FailureReason.MODEL_INVALID]
+        assert ('model.py\\", line 2, in load' in "".join(process.lines)) is told
 
 
 def test_inspect(runtime: Runtime, tmp_path: Path) -> None:

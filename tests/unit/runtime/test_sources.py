@@ -186,6 +186,9 @@ class Store(ThreadingHTTPServer):
     statuses: list[int]
     """Answered first, one each."""
     ranges: list[str | None]
+    etag: str | None = '"v1"'
+    sent: int = 0
+    """How many answers had a body."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -200,6 +203,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if store.etag and self.headers.get("If-None-Match") == store.etag:
+            self.send_response(304)
+            self.end_headers()
+            return
+        store.sent += 1
         start = 0
         wanted = self.headers.get("Range") if store.knows_range else None
         if wanted and self.headers.get("If-Range") == '"v1"':
@@ -209,7 +217,9 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             span = f"bytes {start}-{len(store.body) - 1}/{len(store.body)}"
             self.send_header("Content-Range", span)
-        self.send_header("ETag", '"v1"')
+        if store.etag:
+            self.send_header("ETag", store.etag)
+        self.send_header("Last-Modified", "Mon, 23 Nov 2026 10:00:00 GMT")
         self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
         if store.breaks:
@@ -312,6 +322,56 @@ def test_fetched_once_and_whole(store: Store, tmp_path: Path) -> None:
     fetch(changed, folder, QUICK)
     assert [file.name for file in folder.iterdir()] == ["n m.onnx"]
     assert {file.name for file in tmp_path.iterdir()} == {"package", ".package.json"}
+
+
+@pytest.mark.parametrize(
+    ("etag", "later", "sent"),
+    [
+        ('"v1"', '"v1"', 1),
+        ('"v1"', '"v2"', 2),
+        ('"v1"', None, 2),
+        ('W/"v1"', 'W/"v1"', 2),
+        (None, None, 2),  # the date is the same, as of a file that an older one has replaced
+    ],
+)
+def test_an_address_without_a_digest_is_asked_again(
+    etag: str | None, later: str | None, sent: int, store: Store, tmp_path: Path
+) -> None:
+    source = ModelSource(uri=url(store, "m.onnx"))
+    folder = tmp_path / "package"
+    store.etag, store.body = etag, b"first"
+    fetch(source, folder, QUICK, revalidate=True)
+    if sent == 2:
+        store.body = b"second"
+    store.etag = later
+    fetch(source, folder, QUICK, revalidate=True)
+    assert (folder / "m.onnx").read_bytes() == store.body
+    assert store.sent == sent
+
+
+def test_what_a_pod_has_fetched_stays(store: Store, tmp_path: Path) -> None:
+    source = ModelSource(uri=url(store, "m.onnx"))
+    fetch(source, tmp_path / "package", QUICK)
+    store.etag, store.body = '"v2"', b"another"
+    fetch(source, tmp_path / "package", QUICK)
+    assert (tmp_path / "package" / "m.onnx").read_bytes() == BODY
+    assert len(store.ranges) == 1
+
+
+def test_a_digest_needs_no_asking(store: Store, tmp_path: Path) -> None:
+    source = ModelSource(uri=url(store, "m.onnx"), digest=sha256(BODY))
+    fetch(source, tmp_path / "package", QUICK, revalidate=True)
+    fetch(source, tmp_path / "package", QUICK, revalidate=True)
+    assert len(store.ranges) == 1
+
+
+def test_what_cannot_be_asked_again_is_not_served(store: Store, tmp_path: Path) -> None:
+    source = ModelSource(uri=url(store, "m.onnx"))
+    fetch(source, tmp_path / "package", QUICK, revalidate=True)
+    store.statuses = [404]
+    with pytest.raises(CannotServe) as caught:
+        fetch(source, tmp_path / "package", QUICK, revalidate=True)
+    assert caught.value.failure.reason is FailureReason.MODEL_NOT_FOUND
 
 
 def test_a_full_disk(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

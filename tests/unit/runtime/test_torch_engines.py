@@ -91,6 +91,16 @@ def test_a_program_says_what_it_takes_and_how_many_rows(tmp_path: Path) -> None:
         engine.run({"ids": one, "mask": other})
 
 
+def test_torchscript_without_a_signature_says_which_to_write(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    models().torchscript(tmp_path)
+    (tmp_path / "signature.json").unlink()
+    engine_for(find(tmp_path), EngineSettings(), 1).load()
+    assert "Write a signature.json beside model.pt" in caplog.text
+    assert '{"name": "x", "datatype": "FP32", "shape": [-1, 4]}' in caplog.text
+
+
 def test_an_export_for_two_rows_and_more_serves_one(tmp_path: Path) -> None:
     program = models().exported(None, torch.export.Dim.DYNAMIC)
     engine = started(models().pt2(tmp_path, program))
