@@ -151,8 +151,13 @@ def _under_way(resource: Resource, verb: str) -> tuple[VariantStatus, RolloutSta
         raise Refusal(f"{name} is being deleted")
     if is_stale(resource):
         observed = resource.status.observed_generation
+        if observed is None:
+            raise Refusal(
+                f"the operator has not looked at {name} yet: say it again when it has, or find "
+                f"out why it does not (`modelfleet status {name}`)"
+            )
         raise Refusal(
-            f"the status of {name} speaks of generation {observed or 'none'}, and the spec is at "
+            f"the status of {name} speaks of generation {observed}, and the spec is at "
             f"{resource.generation}: say it again when the operator has looked "
             f"(`modelfleet status {name}`)"
         )
