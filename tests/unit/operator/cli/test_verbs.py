@@ -65,7 +65,7 @@ def marks(**annotations: str | None) -> dict[str, str | None]:
             FAILED,
             {"pause": "ccc/1/1"},
             marks(retry="ccc/1/1", abort=None),
-            "is paused",
+            "tries revision 3",
         ),
         (verbs.retry, BACK, {}, marks(retry="ccc/1/1", abort=None), "tries revision 3"),
         (verbs.pause, HOLDS, {}, marks(pause="ccc/1/1"), "stays where it is"),
