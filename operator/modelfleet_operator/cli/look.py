@@ -18,6 +18,8 @@ Clock = Callable[[], datetime]
 
 AGAIN_S = 1.0
 """Before a watch that ended is begun again."""
+FORBIDDEN_S = 60.0
+"""Before one that was refused is."""
 
 
 def now() -> datetime:
@@ -113,6 +115,7 @@ class Watch:
     async def _follow(self, kind: Kind, label_selector: str, field_selector: str) -> None:
         # What there is comes first each time, so nothing is lost between two watches.
         while True:
+            rest = AGAIN_S
             try:
                 async for _ in self._cluster.watch(
                     kind,
@@ -121,6 +124,8 @@ class Watch:
                     field_selector=field_selector,
                 ):
                     self._woken.set()
+            except Refused:
+                rest = FORBIDDEN_S  # time alone wakes then
             except ApiError:
-                pass  # whoever looks next hears why; where watching is forbidden, time wakes
-            await asyncio.sleep(AGAIN_S)
+                pass  # whoever looks next hears why
+            await asyncio.sleep(rest)

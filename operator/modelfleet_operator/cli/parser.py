@@ -76,8 +76,8 @@ Gives all traffic back to the stable revision. It wins over every other verb and
 spec changes or somebody says retry."""
 _RETRY = "Tries the revision that failed or was aborted again, from the first step."
 _PAUSE = """\
-Keeps the rollout at the share that it has, until somebody says resume or the spec changes. Traffic
-that pods cannot carry is still given back."""
+Keeps the rollout at the share that it has, until somebody says resume or asks for another
+revision. Traffic that pods cannot carry is still given back."""
 _RESUME = "Lets a rollout that was paused go on."
 _RESTART = """\
 Starts the same content as a new revision, which takes over as spec.rollout says: by its steps,

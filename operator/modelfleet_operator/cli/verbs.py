@@ -1,7 +1,7 @@
 """What a verb writes onto a resource, or why it has no sense at this moment.
 
-Each verb bears the stamp that the status shows, so that it is meant for the spec, the attempt and
-the step that its author saw (`plan/verbs.py`). Saying it twice is saying it once, and an abort
+Each verb bears the stamp that the status shows, so that it is meant for the revision, the attempt
+and the step that its author saw (`plan/verbs.py`). Saying it twice is saying it once, and an abort
 wins over the others.
 """
 
@@ -92,16 +92,15 @@ def retry(resource: Resource) -> Saying:
         )
     if said.retried and not said.aborted:
         return Saying(f"{name} is being tried again already")
-    paused = f", and is paused: `modelfleet resume {name}` lets it go on" if said.paused else ""
     # The abort that ended the attempt would win over the retry.
     return Saying(
-        f"{name} tries {called(told, rollout.candidate)} again{paused}",
+        f"{name} tries {called(told, rollout.candidate)} again",
         {labels.RETRY: rollout.stamp, labels.ABORT: None},
     )
 
 
 def pause(resource: Resource) -> Saying:
-    """Where it is, until it is resumed or the spec changes. Raises `Refusal`."""
+    """Where it is, until it is resumed or another revision is asked for. Raises `Refusal`."""
     told, rollout = _under_way(resource, "pause")
     name = resource.name
     if rollout.failed or rollout.phase is Phase.ROLLING_BACK:
@@ -151,8 +150,13 @@ def _under_way(resource: Resource, verb: str) -> tuple[VariantStatus, RolloutSta
         raise Refusal(f"{name} is being deleted")
     if is_stale(resource):
         observed = resource.status.observed_generation
+        if observed is None:
+            raise Refusal(
+                f"the operator has not looked at {name} yet: say it again when it has, or find "
+                f"out why it does not (`modelfleet status {name}`)"
+            )
         raise Refusal(
-            f"the status of {name} speaks of generation {observed or 'none'}, and the spec is at "
+            f"the status of {name} speaks of generation {observed}, and the spec is at "
             f"{resource.generation}: say it again when the operator has looked "
             f"(`modelfleet status {name}`)"
         )

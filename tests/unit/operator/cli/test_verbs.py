@@ -65,7 +65,7 @@ def marks(**annotations: str | None) -> dict[str, str | None]:
             FAILED,
             {"pause": "ccc/1/1"},
             marks(retry="ccc/1/1", abort=None),
-            "is paused",
+            "tries revision 3",
         ),
         (verbs.retry, BACK, {}, marks(retry="ccc/1/1", abort=None), "tries revision 3"),
         (verbs.pause, HOLDS, {}, marks(pause="ccc/1/1"), "stays where it is"),
@@ -121,7 +121,7 @@ def test_a_status_that_is_older_than_the_spec_bears_no_verb(verb: Verb) -> None:
 
 @pytest.mark.parametrize("verb", ALL)
 def test_without_an_operator_there_is_nothing_to_say(verb: Verb) -> None:
-    with pytest.raises(Refusal, match="speaks of generation none"):
+    with pytest.raises(Refusal, match="the operator has not looked at digits yet"):
         verb(resource(None))
 
 
