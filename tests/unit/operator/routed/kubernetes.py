@@ -79,7 +79,11 @@ class Kubernetes:
             kinds.DEPLOYMENT,
             NAMESPACE,
             deployment["metadata"]["name"],
-            status={"replicas": len(there), "updatedReplicas": len(new)},
+            status={
+                "observedGeneration": deployment["metadata"]["generation"],
+                "replicas": len(there),
+                "updatedReplicas": len(new),
+            },
         )
 
     def endpoints(self) -> None:
