@@ -53,9 +53,9 @@ class Laws:
             wrong = list(_wrong(world, name))
             if wrong and name in self.answered and name not in world.excused:
                 raise Broken(f"{name} does not answer any more: {'; '.join(wrong)}")
-            whole = not wrong and name in self.answered and _is_whole(world, name)
+            again = not wrong and name in self.answered and name in world.excused
             (self.answered.discard if wrong else self.answered.add)(name)
-            if whole:
+            if again and _is_whole(world, name):
                 world.excused.discard(name)
 
     def _a_change_of_one_site_changes_no_other(self, write: Write) -> None:
