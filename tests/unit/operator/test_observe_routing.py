@@ -54,7 +54,7 @@ class Case:
     def router(self, *, leaving: bool = False, name: str = "router-1", **status: Any) -> None:
         metadata = {"name": name, "namespace": NAMESPACE, "labels": pod.selector(pod.SHARED)}
         if leaving:
-            metadata["deletionTimestamp"] = "now"
+            metadata["deletionTimestamp"] = written_time(NOW)
         body = {"metadata": {**metadata, "uid": f"uid-of-{name}"}}
         said = {"podIP": ADDRESS, "conditions": [READY], **status}
         self.api.put(kinds.POD, {**body, "status": said})
@@ -234,6 +234,15 @@ async def test_a_silent_router_hides_no_other() -> None:
     one, two = (await case.routing()).routers
     assert (one.name, bool(one.silent)) == ("router-1", True)
     assert (two.name, two.silent) == ("router-2", "")
+
+
+async def test_one_on_its_way_out_says_until_when_it_may_serve() -> None:
+    case = Case()
+    case.router(leaving=True)
+    case.envoy.deaf = True
+    found = await case.pod()
+    assert found.silent
+    assert found.gone_by == NOW
 
 
 # -- counters

@@ -28,6 +28,7 @@ error."""
 SITES: Final = f"{router_pod.SHARED}-sites"
 HEARD_AFTER: Final = timedelta(seconds=8)
 """The longest that a node takes to hear of a change of endpoints."""
+GRACE: Final = timedelta(seconds=70)
 REQUESTS: Final = 200
 """Of each deployment to each router, at a time."""
 _HASH: Final = "pod-template-hash"
@@ -44,6 +45,7 @@ class Kubernetes:
         """By deployment, how many pods its requests need, where an autoscaler decides."""
         self.sick: set[str] = set()
         """Models that are no longer what they were when they could be started."""
+        self.api.gone_by = lambda: written_time(self.now + GRACE)
         self._heard: datetime = NOW
         self._pods = 0
 
@@ -328,7 +330,7 @@ class Kubernetes:
 
     def _end(self, pods: Iterable[Json]) -> None:
         for pod in pods:
-            self._change(pod, metadata={"deletionTimestamp": "now"})
+            self._change(pod, metadata={"deletionTimestamp": self.api.gone_by()})
 
     def _change(self, pod: Json, **fields: Any) -> None:
         self.api.change(kinds.POD, NAMESPACE, pod["metadata"]["name"], **fields)
