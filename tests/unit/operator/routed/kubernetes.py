@@ -206,7 +206,7 @@ class Kubernetes:
         """Each router asks the pods that the DNS names, and those it knows, how they are."""
         named = {each["metadata"]["name"] for each in self.api.all(kinds.SERVICE)}
         for envoy in self.plane.envoys.values():
-            for revision in {revision for _, revision in envoy.known()}:
+            for revision in sorted({revision for _, revision in envoy.known()}):
                 if not self._by_chance(0.7):
                     continue
                 pods = {p["metadata"]["name"] for p in self.pods(revision) if passes(p)}
