@@ -29,7 +29,7 @@ SITES: Final = f"{router_pod.SHARED}-sites"
 HEARD_AFTER: Final = timedelta(seconds=8)
 """The longest that a node takes to hear of a change of endpoints."""
 GRACE: Final = timedelta(seconds=70)
-REQUESTS: Final = 200
+REQUESTS: Final = 2000
 """Of each deployment to each router, at a time."""
 _HASH: Final = "pod-template-hash"
 

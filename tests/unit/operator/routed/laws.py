@@ -102,10 +102,14 @@ def _wrong_at_router(w: RoutedWorld, pod: Json, name: str, port: int) -> Iterato
 
 
 def _is_whole(w: RoutedWorld, name: str) -> bool:
-    """Pods that have lost their Deployment answer still, and are about to go."""
-    routers = sum(passes(pod) for pod in w.routers())
-    if w.behind_routers(name) and (routers < 2 or w.desired(router_pod.SHARED) < 2):
-        return False
+    """Pods that have lost their Deployment answer still, and are about to go; and a router that is
+    late may yet give a share to those that were killed."""
+    if w.behind_routers(name):
+        routers = sum(passes(pod) for pod in w.routers())
+        if min(routers, w.desired(router_pod.SHARED)) < 2 or not w.all_serve(name):
+            return False
+        if not all(w.passing(each) for each in w.written(name)):
+            return False
     spec, stable = w.spec(name), w.variant(name).get("stable")
     asked = 0 if spec is None else replicas.asked(spec)
     return stable is not None and 0 < asked <= min(w.passing(stable), w.desired(stable))

@@ -18,7 +18,7 @@ from tests.unit.operator.routed.words import Story
 from tests.unit.operator.routed.world import RoutedWorld, killing
 
 SEEDS = int(os.environ.get("STORY_SEEDS", "2"))
-LONGEST = 900
+LONGEST = 2000
 """Steps. Every story that ends at all ends long before."""
 TROUBLED = 250
 """So long pods and routers are killed, where a story has that."""
