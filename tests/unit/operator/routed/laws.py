@@ -108,6 +108,10 @@ def _is_whole(w: RoutedWorld, name: str) -> bool:
         routers = sum(passes(pod) for pod in w.routers())
         if min(routers, w.desired(router_pod.SHARED)) < 2 or not w.all_serve(name):
             return False
+        files = w.api.find(kinds.CONFIG_MAP, NAMESPACE, SITES)
+        data = None if files is None else files["data"]
+        if any(data != each.files or data != each.cached for each in w.plane.envoys.values()):
+            return False
         if not all(w.passing(each) for each in w.written(name)):
             return False
     spec, stable = w.spec(name), w.variant(name).get("stable")
