@@ -9,6 +9,7 @@ import pytest
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.children import routing, service
+from modelfleet_operator.cluster.errors import Refused
 from modelfleet_operator.loop import Gone
 from modelfleet_operator.pair import REPLACE_AFTER, TOUCH_AGAIN, PairLook
 from modelfleet_operator.router import part, pod
@@ -101,12 +102,12 @@ def namespace() -> Namespace:
 
 async def test_what_the_routers_mount_is_made_before_them(namespace: Namespace) -> None:
     first, *rest = await namespace.looked()
-    assert first.startswith(f"create ConfigMap {pod.SHARED}-bootstrap-")
+    assert first.startswith(f"apply ConfigMap {pod.SHARED}-bootstrap-")
     assert rest == [
-        f"create ConfigMap {SITES}",
-        f"create Deployment {pod.SHARED}",
-        f"create PodDisruptionBudget {pod.SHARED}",
-        f"create Service {pod.SHARED}",
+        f"apply ConfigMap {SITES}",
+        f"apply Deployment {pod.SHARED}",
+        f"apply PodDisruptionBudget {pod.SHARED}",
+        f"apply Service {pod.SHARED}",
     ]
 
 
@@ -120,7 +121,15 @@ async def test_what_somebody_deleted_is_made_again(namespace: Namespace, lost: s
     await namespace.looked()
     (kind, body), *_ = [each for each in namespace.of_the_pair() if each[0].kind == lost]
     namespace.api.remove(kind, NAMESPACE, body["metadata"]["name"])
-    assert await namespace.looked() == [f"create {lost} {body['metadata']['name']}"]
+    assert await namespace.looked() == [f"apply {lost} {body['metadata']['name']}"]
+
+
+async def test_what_belongs_to_somebody_else_is_not_taken_over(namespace: Namespace) -> None:
+    theirs = {"metadata": {"name": pod.SHARED, "namespace": NAMESPACE, "labels": {}},
+              "spec": {"selector": {}}}  # fmt: skip
+    namespace.api.put(kinds.SERVICE, theirs)
+    with pytest.raises(Refused, match='Service "modelfleet-router" is there already'):
+        await namespace.look(PAIR)
 
 
 async def test_the_pair_belongs_to_all_that_use_it(namespace: Namespace) -> None:

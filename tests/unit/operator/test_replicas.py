@@ -7,7 +7,7 @@ import pytest
 
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.replicas import asked
-from modelfleet_operator.plan.traffic import PARTING
+from modelfleet_operator.plan.traffic import LEFT
 from modelfleet_operator.plan.types import Count
 from modelfleet_operator.seen import Routing
 from tests.unit.operator.builders import (
@@ -122,8 +122,10 @@ def test_nobody_has_to_match_the_pods_of_one_that_never_served() -> None:
     ("since", "count"),
     [
         pytest.param(None, 2, id="the address is about to leave them"),
-        pytest.param(NOW - PARTING + timedelta(seconds=1), 2, id="not everybody has heard of it"),
-        pytest.param(NOW - PARTING, 0, id="nobody is sent to them any more"),
+        pytest.param(
+            NOW - LEFT + timedelta(seconds=1), 2, id="somebody may have a connection still"
+        ),
+        pytest.param(NOW - LEFT, 0, id="nobody is sent to them any more"),
     ],
 )
 def test_routers_that_were_left_keep_the_pods_of_all_that_they_know(

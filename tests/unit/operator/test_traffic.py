@@ -136,6 +136,11 @@ def test_the_address_of_one_that_is_served_goes_to_routers_that_all_serve_it(
     assert routers_serve(picture, SITE) is moves
 
 
-def test_one_that_nothing_serves_has_the_routers_at_once() -> None:
+def test_a_first_deployment_has_the_routers_at_once() -> None:
     assert routers_serve(seen(spec("v1")), SITE)
-    assert routers_serve(seen(spec("v1"), revisions=[A], address=address(A)), None)
+
+
+def test_the_address_stays_with_the_routers_whatever_they_serve() -> None:
+    behind = replace(address(None), through_routers=True)
+    picture = replace(seen(spec("v1"), address=behind), routing=Routing(SITE, routers=(OLD,)))
+    assert routers_serve(picture, SITE)
