@@ -37,7 +37,8 @@ TOUCH_AGAIN = timedelta(seconds=3)
 LOST_AGAIN = timedelta(seconds=2)
 """While a ModelDeployment whose address selects the routers has nothing written for them."""
 REPLACE_AFTER = timedelta(seconds=60)
-"""A router that has stayed behind for so long is replaced, if another serves what is wanted."""
+"""A router that has stayed behind for so long is replaced, if another takes requests and serves
+what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +179,8 @@ class PairLook:
         self, routers: Routers, wanted: Iterable[Json], there: Mapping[tuple[str, str], Json]
     ) -> None:
         """Bootstraps of before, once no router is left that was started with them."""
-        deployment = there.get(("Deployment", routers.name), {})
-        status, asked = deployment.get("status", {}), deployment.get("spec", {}).get("replicas")
-        if status.get("updatedReplicas") != asked or status.get("replicas") != asked:
+        deployment = there.get((kinds.DEPLOYMENT.kind, routers.name))
+        if deployment is None or not _has_rolled(wanted, deployment):
             return
         stay = {(body["kind"], body["metadata"]["name"]) for body in wanted}
         for key, found in there.items():
@@ -239,7 +239,7 @@ class PairLook:
                     self.lagging[uid] = lag.again(moment)
                     await self._touch(each, f"{made.version}.{moment:%H%M%S}")
             else:
-                current += 1
+                current += _takes_requests(each)
                 self.lagging.pop(uid, None)
         lags = {each["metadata"]["name"]: self.lagging[each["metadata"]["uid"]] for each in behind}
         late = [p for p in behind if lags[p["metadata"]["name"]].of(moment) >= REPLACE_AFTER]
@@ -272,6 +272,23 @@ class PairLook:
 
 
 _KINDS = {kind.kind: kind for kind in (*OBJECTS, kinds.POD)}
+
+
+def _has_rolled(wanted: Iterable[Json], deployment: Json) -> bool:
+    """No router runs that was started in another way. What the Deployment says of its pods may be
+    from before it was written last."""
+    if not all(_same(each, deployment) for each in wanted if each["kind"] == deployment["kind"]):
+        return False
+    status, asked = deployment.get("status", {}), deployment["spec"]["replicas"]
+    return (
+        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        and status.get("updatedReplicas") == status.get("replicas") == asked
+    )
+
+
+def _takes_requests(router: Json) -> bool:
+    conditions = router["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _selector(name: str) -> str:

@@ -142,6 +142,9 @@ class RouterPod:
     name: str
     ready: bool = False
     """It takes requests."""
+    gone_by: datetime | None = None
+    """When its process has ended at the latest, where it is on its way out; until then it may serve
+    those who came to it before."""
     uid: str = ""
     started: datetime | None = None
     version: str = ""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from modelfleet_operator import kinds
@@ -73,35 +74,43 @@ def _is_moving(resource: Resource, site: Site | None) -> bool:
 
 
 async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) -> RouterPod:
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    leaving = "deletionTimestamp" in pod["metadata"]
-    ready = not leaving and any(
-        c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
-    )
-    address, uid, started = status.get("podIP"), pod["metadata"]["uid"], _started(status)
+    router, address = _known(pod), pod.get("status", {}).get("podIP")
     if not address:
-        return RouterPod(name, ready, uid, started, silent="it has no address yet")
+        return replace(router, gone_by=None, silent="it has no address yet")
     try:
         sites, config, statistics = await asyncio.gather(
             routers.ask(address, SITES_PATH),
             routers.ask(address, "/config"),
             routers.ask(address, "/stats/prometheus") if counted else _nothing(),
         )
-        served, router = read_sites(sites).get(deployment), read_config(config)
+        served, said = read_sites(sites).get(deployment), read_config(config)
         counters: dict[str, Counters] = read_statistics(statistics) if counted else {}
     except (Silent, Unreadable) as error:
-        return RouterPod(name, ready, uid, started, silent=str(error))
-    return RouterPod(
-        name=name,
-        ready=ready,
-        uid=uid,
-        started=started,
+        return replace(router, silent=str(error))
+    return replace(
+        router,
         version="" if served is None else served.version,
         reached={
-            revision: min(members.healthy, _healthy(router.grpc_members, revision, members))
-            for revision, members in router.members.items()
+            revision: min(members.healthy, _healthy(said.grpc_members, revision, members))
+            for revision, members in said.members.items()
         },
         counters=counters,
+    )
+
+
+def _known(pod: Json) -> RouterPod:
+    """As far as its pod says."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    leaving = "deletionTimestamp" in metadata
+    return RouterPod(
+        name=metadata["name"],
+        ready=not leaving
+        and any(
+            c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
+        ),
+        gone_by=read_time(metadata.get("deletionTimestamp")),  # its grace period is counted in
+        uid=metadata["uid"],
+        started=_started(status),
     )
 
 

@@ -120,6 +120,8 @@ def _routed_again(seen: Observed, routed: Routed) -> timedelta | None:
         return None
     if not said.served(seen, routed.site) or not routed.through:
         return SOON
+    if routed.demand and not said.answering(seen):
+        return SOON
     if told is not None and told.phase in (Phase.STARTING, Phase.SHIFTING, Phase.ROLLING_BACK):
         return _sooner(SOON, progress.again)
     if progress.idle_since or (told is not None and told.phase is not Phase.FAILED):

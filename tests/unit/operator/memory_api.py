@@ -47,6 +47,8 @@ class MemoryApi(KubeApi):
         self._applied: dict[tuple[Where, str | None], Json] = {}
         self.version = 0
         """One more with each change of anything."""
+        self.gone_by: Callable[[], str] = lambda: "2026-03-01T12:01:10Z"
+        """When a pod that is deleted now will have ended."""
 
     # What people and controllers do; none of it is the operator's and none is written down.
 
@@ -219,7 +221,7 @@ class MemoryApi(KubeApi):
         if found["metadata"]["uid"] != uid:
             raise Conflict(f"precondition failed: uid {uid}")
         if kind == kinds.POD:  # it has its grace period
-            self.change(kind, namespace, name, metadata={"deletionTimestamp": "now"})
+            self.change(kind, namespace, name, metadata={"deletionTimestamp": self.gone_by()})
         else:
             self.remove(kind, namespace, name)
 

@@ -1,11 +1,17 @@
 """How many pods may each revision have, and who decides?"""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import pytest
 
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.replicas import asked
+from modelfleet_operator.plan.traffic import LEFT
 from modelfleet_operator.plan.types import Count
+from modelfleet_operator.seen import Routing
 from tests.unit.operator.builders import (
+    NOW,
     address,
     autoscaled,
     pods,
@@ -14,6 +20,7 @@ from tests.unit.operator.builders import (
     spec,
     verdict,
 )
+from tests.unit.operator.router.builders import arm, site
 
 A, B, C = (revision(f"v{n}", n) for n in (1, 2, 3))
 AUTO_A, AUTO_B = revision(autoscaled("v1"), 1), revision(autoscaled("v2"), 2)
@@ -109,3 +116,28 @@ def test_nobody_has_to_match_the_pods_of_one_that_never_served() -> None:
         address=address(AUTO_A),
     )
     assert verdict(picture).replicas[AUTO_B.name] == Count(None, 1)
+
+
+@pytest.mark.parametrize(
+    ("since", "count"),
+    [
+        pytest.param(None, 2, id="the address is about to leave them"),
+        pytest.param(
+            NOW - LEFT + timedelta(seconds=1), 2, id="somebody may have a connection still"
+        ),
+        pytest.param(NOW - LEFT, 0, id="nobody is sent to them any more"),
+    ],
+)
+def test_routers_that_were_left_keep_the_pods_of_all_that_they_know(
+    since: datetime | None, count: int
+) -> None:
+    """Whatever is written: one of them may serve the shares of before."""
+    picture = seen(
+        spec("v2"),
+        revisions=[A, B],
+        pods=[*pods(A, 2), *pods(B, 1)],
+        address=address(B, ready={B.name: 1}),
+    )
+    told = site("digits", arms=(arm(B.name), arm(A.name)))
+    counts = verdict(replace(picture, routing=Routing(told, leaving=since))).replicas
+    assert counts[A.name] == Count(pods=count, least=0)

@@ -11,7 +11,8 @@ from modelfleet_operator.api.status import Status, VariantStatus
 from modelfleet_operator.plan import revisions
 from modelfleet_operator.plan.revisions import HASHED, revision_name
 from modelfleet_operator.plan.types import Revisions
-from modelfleet_operator.seen import Observed, Revision
+from modelfleet_operator.router.site import Interval
+from modelfleet_operator.seen import Observed, Revision, Routing
 from tests.unit.operator.builders import (
     DEFAULTS,
     address,
@@ -23,6 +24,7 @@ from tests.unit.operator.builders import (
     spec,
     spec_json,
 )
+from tests.unit.operator.router.builders import site
 
 A, B, C, D = (revision(f"v{n}", n) for n in (1, 2, 3, 4))
 
@@ -251,3 +253,26 @@ def test_a_new_revision_remembers_what_it_was_made_from() -> None:
     assert wanted.restart == "once"
     again = Spec.model_validate(wanted.spec)
     assert revision_name("digits", "default", again, wanted.restart) == wanted.name
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "serving"),
+    [
+        pytest.param([(B, 7500), (A, 2500)], STABLE_A, A, id="the one that was told"),
+        pytest.param([(B, 7500), (A, 2500)], Status(), A, id="the last one, if nothing is told"),
+        pytest.param([(A, 7500), (B, 2500)], Status(), B, id="the last one, if it came later, too"),
+        pytest.param([(B, 10000)], STABLE_A, B, id="the only one"),
+        pytest.param([(B, 6000), (C, 4000)], Status(), B, id="one that is there"),
+    ],
+)
+def test_among_those_that_routers_serve(
+    line: list[tuple[Revision, int]], status: Status, serving: Revision
+) -> None:
+    """A candidate begins at the left of the line, however much of it it has by now."""
+    told = site(
+        "digits",
+        *(each.name for each, _ in line),
+        intervals=tuple(Interval(each.name, parts) for each, parts in line),
+    )
+    picture = seen(spec("v2"), revisions=[A, B], pods=[*pods(A, 2), *pods(B, 2)], status=status)
+    assert decided(replace(picture, routing=Routing(told))).serving == serving

@@ -1,8 +1,14 @@
 """When may the address move?"""
 
+from dataclasses import replace
+
+import pytest
+
 from modelfleet_operator.api.status import Status, VariantStatus
+from modelfleet_operator.plan.traffic import routers_serve
 from modelfleet_operator.plan.types import Switch
-from modelfleet_operator.seen import Observed
+from modelfleet_operator.router import routes
+from modelfleet_operator.seen import Observed, RouterPod, Routing
 from tests.unit.operator.builders import (
     address,
     autoscaled,
@@ -12,6 +18,7 @@ from tests.unit.operator.builders import (
     spec,
     verdict,
 )
+from tests.unit.operator.router.builders import site
 
 A, B = revision("v1", 1), revision("v2", 2)
 STABLE_A = Status(variants=(VariantStatus(name="default", stable=A.name),))
@@ -100,3 +107,40 @@ def test_a_lost_address_comes_back_to_what_answers() -> None:
     )
     assert switch(picture) == Switch(A.name, False, "1 of 2 pods are ready")
     assert verdict(picture).replicas[A.name].pods == 2
+
+
+# -- behind routers
+
+SITE = site("digits", A.name)
+SERVES = RouterPod("one", ready=True, version=routes.version(SITE), reached={A.name: 2})
+OLD = replace(SERVES, name="two", version="1-old")
+BLIND = replace(SERVES, name="two", reached={A.name: 0})
+STARTING = replace(OLD, ready=False)
+
+
+@pytest.mark.parametrize(
+    ("routers", "moves"),
+    [
+        pytest.param([SERVES, SERVES], True, id="every router serves it"),
+        pytest.param([SERVES, STARTING], True, id="one is not behind the address yet"),
+        pytest.param([SERVES, OLD], False, id="one takes requests, and does not know it"),
+        pytest.param([SERVES, BLIND], False, id="one reaches no pod"),
+        pytest.param([STARTING], False, id="none takes requests"),
+        pytest.param([], False, id="there is none"),
+    ],
+)
+def test_the_address_of_one_that_is_served_goes_to_routers_that_all_serve_it(
+    routers: list[RouterPod], moves: bool
+) -> None:
+    picture = replace(changing(0), routing=Routing(SITE, routers=tuple(routers)))
+    assert routers_serve(picture, SITE) is moves
+
+
+def test_a_first_deployment_has_the_routers_at_once() -> None:
+    assert routers_serve(seen(spec("v1")), SITE)
+
+
+def test_the_address_stays_with_the_routers_whatever_they_serve() -> None:
+    behind = replace(address(None), through_routers=True)
+    picture = replace(seen(spec("v1"), address=behind), routing=Routing(SITE, routers=(OLD,)))
+    assert routers_serve(picture, SITE)

@@ -79,8 +79,12 @@ def told(seen: Observed, parts: Revisions) -> RolloutStatus | None:
 
 
 def asked_routers(seen: Observed) -> tuple[RouterPod, ...]:
-    """Those that count: they take requests, or can still be asked what they do."""
-    return tuple(r for r in seen.routing.routers if r.ready or not r.silent)
+    """Those that count: they take requests, or still may, or can be asked what they do."""
+    return tuple(
+        r
+        for r in seen.routing.routers
+        if r.ready or not r.silent or (r.gone_by is not None and seen.now < r.gone_by)
+    )
 
 
 def _told(seen: Observed, variant: str) -> VariantStatus | None:

@@ -339,3 +339,20 @@ def test_paused_shares_do_not_grow() -> None:
     found = decide(told=told(Phase.STARTING), verbs=Verbs(paused=True))
     assert (found.weights, phase(found)) == ({A: 10000}, Phase.PAUSED)
     assert replace(found, told=None).pods[B] == 1
+
+
+@pytest.mark.parametrize(
+    ("earlier", "pods"),
+    [
+        pytest.param(arm(4), None, id="nobody is sent to it any more"),
+        pytest.param(arm(4, addressed=True), 4, id="the address names it"),
+        pytest.param(arm(6, addressed=True), 4, id="as many as all of the traffic needs"),
+        pytest.param(arm(1, addressed=True), 1, id="those that it has"),
+    ],
+)
+def test_an_earlier_revision_stays_while_the_address_sends_somebody_to_it(
+    earlier: Arm, pods: int | None
+) -> None:
+    """So it is when a deployment comes to the routers with a change."""
+    found = decide(stable=B, arms={A: earlier, B: arm(4)}, written={B: 10000})
+    assert found.pods.get(A) == pods

@@ -39,6 +39,8 @@ class Envoy:
     counted: dict[str, Counted] = field(default_factory=dict)
     deaf: bool = False
     """Its ops port does not answer."""
+    frozen: bool = False
+    """Its kubelet does nothing."""
 
     def __post_init__(self) -> None:
         self.take(self.files)

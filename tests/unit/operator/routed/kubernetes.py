@@ -28,7 +28,8 @@ error."""
 SITES: Final = f"{router_pod.SHARED}-sites"
 HEARD_AFTER: Final = timedelta(seconds=8)
 """The longest that a node takes to hear of a change of endpoints."""
-REQUESTS: Final = 200
+GRACE: Final = timedelta(seconds=70)
+REQUESTS: Final = 2000
 """Of each deployment to each router, at a time."""
 _HASH: Final = "pod-template-hash"
 
@@ -42,8 +43,9 @@ class Kubernetes:
         self.now: datetime = NOW
         self.load: dict[str, int] = {}
         """By deployment, how many pods its requests need, where an autoscaler decides."""
-        self.quiet = False
-        """Nobody sends requests."""
+        self.sick: set[str] = set()
+        """Models that are no longer what they were when they could be started."""
+        self.api.gone_by = lambda: written_time(self.now + GRACE)
         self._heard: datetime = NOW
         self._pods = 0
 
@@ -79,7 +81,11 @@ class Kubernetes:
             kinds.DEPLOYMENT,
             NAMESPACE,
             deployment["metadata"]["name"],
-            status={"replicas": len(there), "updatedReplicas": len(new)},
+            status={
+                "observedGeneration": deployment["metadata"]["generation"],
+                "replicas": len(there),
+                "updatedReplicas": len(new),
+            },
         )
 
     def endpoints(self) -> None:
@@ -154,7 +160,7 @@ class Kubernetes:
                 self._change(pod, spec={"nodeName": "node-1"})
             elif is_router(pod):
                 self._run_router(pod)
-            elif model_of(pod).startswith(BROKEN):
+            elif model_of(pod).startswith(BROKEN) or model_of(pod) in self.sick:
                 self._change(pod, status=FAILED)
             else:
                 self._change(pod, status=_READY)
@@ -183,7 +189,11 @@ class Kubernetes:
         for pod in self._some(self.routers()):
             if is_leaving(pod):
                 continue
-            envoy = self.plane.envoys[address_of(pod)]
+            envoy = self.envoy(pod)
+            envoy.frozen = self._for_a_while(envoy.frozen)
+            envoy.deaf = self._for_a_while(envoy.deaf)
+            if envoy.frozen:
+                continue
             if files is not None and self._by_chance(0.7):
                 envoy.cached = files["data"]
             if _annotation(pod) != envoy.touched and self._by_chance(0.8):
@@ -196,7 +206,7 @@ class Kubernetes:
         """Each router asks the pods that the DNS names, and those it knows, how they are."""
         named = {each["metadata"]["name"] for each in self.api.all(kinds.SERVICE)}
         for envoy in self.plane.envoys.values():
-            for revision in {revision for _, revision in envoy.known()}:
+            for revision in sorted({revision for _, revision in envoy.known()}):
                 if not self._by_chance(0.7):
                     continue
                 pods = {p["metadata"]["name"] for p in self.pods(revision) if passes(p)}
@@ -206,18 +216,18 @@ class Kubernetes:
     # Callers, and time.
 
     def requests(self) -> None:
-        for pod in self.routers():
-            for split in self.plane.envoys[address_of(pod)].split.values():
+        for envoy in map(self.envoy, self.routers()):
+            for split in envoy.split.values():
                 for revision, parts in split.items():
-                    self._request(self.plane.envoys[address_of(pod)], revision, parts)
-            self._finish(self.plane.envoys[address_of(pod)])
+                    self._request(envoy, revision, parts)
+            self._finish(envoy)
 
     def _request(self, envoy: Envoy, revision: str, parts: int) -> None:
-        number = 0 if self.quiet else max(2, REQUESTS * parts // WHOLE)
+        number = max(2, REQUESTS * parts // WHOLE)
         fails = self.model(revision).startswith(FAILING)
         envoy.request(revision, number // 2, fails=False)
         envoy.request(revision, number - number // 2, fails=fails)
-        envoy.counted[revision].in_flight = min(number, 1)
+        envoy.counted[revision].in_flight = 1
 
     def _finish(self, envoy: Envoy) -> None:
         """The last requests of those that get no more."""
@@ -298,6 +308,12 @@ class Kubernetes:
     def _by_chance(self, share: float) -> bool:
         return self.chance is None or self.chance.random() < share
 
+    def _for_a_while(self, now: bool) -> bool:
+        """A trouble that comes seldom, and goes."""
+        if self.chance is None:
+            return False
+        return self.chance.random() < (0.8 if now else 0.02)
+
     def _some(self, items: list[Any]) -> list[Any]:
         """All, or by chance any number of them in any order."""
         if self.chance is None:
@@ -314,7 +330,7 @@ class Kubernetes:
 
     def _end(self, pods: Iterable[Json]) -> None:
         for pod in pods:
-            self._change(pod, metadata={"deletionTimestamp": "now"})
+            self._change(pod, metadata={"deletionTimestamp": self.api.gone_by()})
 
     def _change(self, pod: Json, **fields: Any) -> None:
         self.api.change(kinds.POD, NAMESPACE, pod["metadata"]["name"], **fields)

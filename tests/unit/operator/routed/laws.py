@@ -53,9 +53,9 @@ class Laws:
             wrong = list(_wrong(world, name))
             if wrong and name in self.answered and name not in world.excused:
                 raise Broken(f"{name} does not answer any more: {'; '.join(wrong)}")
-            whole = not wrong and name in self.answered and _is_whole(world, name)
+            again = not wrong and name in self.answered and name in world.excused
             (self.answered.discard if wrong else self.answered.add)(name)
-            if whole:
+            if again and _is_whole(world, name):
                 world.excused.discard(name)
 
     def _a_change_of_one_site_changes_no_other(self, write: Write) -> None:
@@ -102,10 +102,18 @@ def _wrong_at_router(w: RoutedWorld, pod: Json, name: str, port: int) -> Iterato
 
 
 def _is_whole(w: RoutedWorld, name: str) -> bool:
-    """Pods that have lost their Deployment answer still, and are about to go."""
-    routers = sum(passes(pod) for pod in w.routers())
-    if w.behind_routers(name) and (routers < 2 or w.desired(router_pod.SHARED) < 2):
-        return False
+    """Pods that have lost their Deployment answer still, and are about to go; and a router that is
+    late may yet give a share to those that were killed."""
+    if w.behind_routers(name):
+        routers = sum(passes(pod) for pod in w.routers())
+        if min(routers, w.desired(router_pod.SHARED)) < 2 or not w.all_serve(name):
+            return False
+        files = w.api.find(kinds.CONFIG_MAP, NAMESPACE, SITES)
+        data = None if files is None else files["data"]
+        if any(data != each.files or data != each.cached for each in w.plane.envoys.values()):
+            return False
+        if not all(w.passing(each) for each in w.written(name)):
+            return False
     spec, stable = w.spec(name), w.variant(name).get("stable")
     asked = 0 if spec is None else replicas.asked(spec)
     return stable is not None and 0 < asked <= min(w.passing(stable), w.desired(stable))
