@@ -1,0 +1,71 @@
+"""One line of the table."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.rollout.ledger import Fate, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of the requests while one thing was done."""
+
+    cause: str
+    sent: int
+    answered: int
+    failed: int
+    """The model's own code failed, and its caller was told so."""
+    refused: int
+    lost: int
+    lost_inside: int
+    """Of those that were lost, the ones that a model had begun to run."""
+    retried: int
+    duplicated: int
+    """Runs of a model beyond the first of each request."""
+    largest_gap_ms: int
+    """Between two answers."""
+    slowest_ms: int
+    """From when a request was due to its end."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Of those that were lost, by what their callers saw."""
+    answered_by: Mapping[str, int] = field(default_factory=dict)
+    """Answers by the model's version."""
+
+
+def row(cause: str, ledger: Ledger, runs: Mapping[int, int], retried: int) -> Row:
+    """Raises ValueError where a request has not ended: then nothing can be said."""
+    if not ledger.is_whole:
+        raise ValueError(f"{ledger.sent - len(ledger.fates)} requests have not ended")
+    return Row(
+        cause=cause,
+        sent=ledger.sent,
+        answered=ledger.count(Fate.ANSWERED),
+        failed=ledger.count(Fate.FAILED),
+        refused=ledger.count(Fate.REFUSED),
+        lost=ledger.count(Fate.LOST),
+        lost_inside=sum(number in runs for number in ledger.reasons),
+        retried=retried,
+        duplicated=sum(times - 1 for times in runs.values()),
+        largest_gap_ms=round(1000 * ledger.largest_gap_s),
+        slowest_ms=round(1000 * ledger.slowest_s),
+        reasons=dict(Counter(ledger.reasons.values()).most_common()),
+        answered_by={str(label): count for label, count in sorted(ledger.by_label.items())},
+    )
+
+
+COLUMNS = (
+    "sent", "answered", "failed", "refused", "lost", "retried", "duplicated", "largest_gap_ms",
+)  # fmt: skip
+
+
+def head() -> str:
+    return f"{'cause':44}" + "".join(f"{name.replace('_', ' '):>16}" for name in COLUMNS)
+
+
+def line(row: Row) -> str:
+    """With a line below for each reason why something was lost."""
+    figures = "".join(f"{getattr(row, name):>16,}" for name in COLUMNS)
+    reasons = [f"    {count:>6} x {reason}" for reason, count in row.reasons.items()]
+    inside = [f"    {row.lost_inside} of them were inside a model"] if row.lost_inside else []
+    return "\n".join([f"{row.cause:44}{figures}", *reasons, *inside])
