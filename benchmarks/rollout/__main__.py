@@ -80,9 +80,9 @@ def _chosen(words: str) -> list[str]:
 def _played(world: World, causes: Sequence[str]) -> Iterator[tuple[Row | None, str]]:
     """A row for each; None where it could not be played to its end."""
     before: Stage | None = None
-    for cause in causes:
-        name = re.sub(r"[^a-z0-9]+", "-", cause.lower()).strip("-")[:30].strip("-")
-        stage = Stage(world, name)
+    for number, cause in enumerate(causes, start=1):
+        words = re.sub(r"[^a-z0-9]+", "-", cause.lower())[:24].strip("-")
+        stage = Stage(world, f"{words}-{number}")
         stage.apply(Witness(1))
         stage.until_ready()
         if before is not None:

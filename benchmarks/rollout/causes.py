@@ -230,7 +230,7 @@ CAUSES: Final[dict[str, Cause]] = {
     "pods deleted one by one": pods_deleted,
     "pods force-deleted": pods_force_deleted,
     "model killed with -9": models_killed,
-    "model killed with -9, retries Idempotent": models_killed_idempotent,
+    "model killed with -9 (Idempotent)": models_killed_idempotent,
     "router deleted": routers_deleted,
     "router killed with -9": routers_killed,
     "routers rolled": routers_rolled,

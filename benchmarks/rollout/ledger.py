@@ -20,6 +20,16 @@ class Fate(Enum):
     """Anything else."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What the caller of a lost request saw."""
+
+    reason: str
+    """The status and its first words, or the connection's error."""
+    at_s: float
+    """Since the load began."""
+
+
 @dataclass(slots=True)
 class Ledger:
     """Read while requests are still under way; every method may be called from any thread."""
@@ -28,12 +38,13 @@ class Ledger:
     fates: dict[int, Fate] = field(default_factory=dict)
     by_label: Counter[int] = field(default_factory=Counter)
     """Answers of each version of the model."""
-    reasons: dict[int, str] = field(default_factory=dict)
-    """Of those that were lost, by number: the status and its first words, or the error."""
+    losses: dict[int, Loss] = field(default_factory=dict)
+    """By number."""
     largest_gap_s: float = 0.0
     """Between two answers."""
     slowest_s: float = 0.0
     """From when a request was due to its end, whatever that was."""
+    _began: float = field(default_factory=time.monotonic)
     _last: float = 0.0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -64,7 +75,7 @@ class Ledger:
     def lost(self, number: int, reason: str, seconds: float) -> None:
         with self._changed:
             self._end(number, Fate.LOST, seconds)
-            self.reasons[number] = reason
+            self.losses[number] = Loss(reason, time.monotonic() - self._began)
 
     def count(self, fate: Fate) -> int:
         with self._changed:

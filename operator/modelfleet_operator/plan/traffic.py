@@ -44,15 +44,16 @@ def through_routers(seen: Observed, revisions: Revisions, stable: str | None) ->
 def routers_serve(seen: Observed, site: Site | None) -> bool:
     """May the address select the routers?
 
-    It does for good once it did. A deployment that was served without them goes on so until one
-    of them takes requests and serves what is wanted.
+    It does for good once it did. A deployment that was served without them goes on so until each
+    of them that takes requests serves what is wanted: the address would lead to all of these.
     """
     if seen.address is None or seen.address.through_routers or not sum(seen.address.ready.values()):
         return True
-    return site is not None and any(
-        router.ready and router.version == routes.version(site) and _reaches(router, site)
-        for router in seen.routing.routers
-    )
+    taking = [router for router in seen.routing.routers if router.ready and not router.silent]
+    if site is None or not taking:
+        return False
+    version = routes.version(site)
+    return all(router.version == version and _reaches(router, site) for router in taking)
 
 
 def _reaches(router: RouterPod, site: Site) -> bool:
