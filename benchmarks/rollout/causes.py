@@ -6,7 +6,7 @@ as before.
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from benchmarks.rollout.stage import Stage, held_steps, steps
@@ -22,20 +22,20 @@ STRICT: Final = {"minRequests": 50, "warmUp": "0s"}
 Cause = Callable[[Stage], None]
 
 
-def promotion(stage: Stage) -> None:
+def promotion(stage: Stage, weights: Sequence[int] = WEIGHTS) -> None:
     before = stage.revision()
-    stage.apply(Witness(2), steps(*WEIGHTS))
+    stage.apply(Witness(2), steps(*weights))
     stage.until_ready()
     stage.until_gone(before)
     stage.answers()
 
 
-def abort_at_each_step(stage: Stage) -> None:
-    for label, until in enumerate(range(1, len(WEIGHTS) + 1), start=2):
-        stage.apply(Witness(label), held_steps(*WEIGHTS))
-        for weight in WEIGHTS[:until]:
+def abort_at_each_step(stage: Stage, weights: Sequence[int] = WEIGHTS) -> None:
+    for label, until in enumerate(range(1, len(weights) + 1), start=2):
+        stage.apply(Witness(label), held_steps(*weights))
+        for weight in weights[:until]:
             stage.until_held(weight)
-            if weight != WEIGHTS[until - 1]:
+            if weight != weights[until - 1]:
                 stage.say("promote")
         stage.answers(label, seconds=1)
         stage.say("abort")
@@ -146,11 +146,11 @@ def routers_rolled(stage: Stage) -> None:
     time.sleep(AWAY_S)
 
 
-def operator_killed_at_each_step(stage: Stage) -> None:
+def operator_killed_at_each_step(stage: Stage, weights: Sequence[int] = WEIGHTS) -> None:
     before = stage.revision()
-    stage.apply(Witness(2), held_steps(*WEIGHTS))
+    stage.apply(Witness(2), held_steps(*weights))
     stage.kill_operator()
-    for weight in WEIGHTS:
+    for weight in weights:
         stage.until_held(weight)
         stage.kill_operator()
         stage.say("promote")

@@ -19,6 +19,8 @@ import h11
 
 from benchmarks.rollout.ledger import Ledger
 
+PORT: Final = 80
+"""Of the stable Service."""
 CONNECTIONS: Final = 32
 """How many stay open."""
 NEW_EACH: Final = 10
@@ -39,7 +41,7 @@ class Load:
         self._idle: deque[_Connection] = deque()
         self._kept = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.send()), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,7 +58,8 @@ class Load:
         if self._thread.is_alive():
             raise TimeoutError("the load did not end")
 
-    async def _send(self) -> None:
+    async def send(self) -> None:
+        """Everything, in this thread's loop; `with` does it in one of its own."""
         under_way: set[asyncio.Task[None]] = set()
         due = time.monotonic()
         while not self._stop.is_set() and self.ledger.sent < self._most:
@@ -68,6 +71,7 @@ class Load:
         await asyncio.gather(*under_way)
         for connection in self._idle:
             connection.close()
+        await asyncio.sleep(0)  # a turn in which they are closed
 
     async def _ask(self, number: int, due: float) -> None:
         try:
@@ -155,7 +159,7 @@ class _Connection:
 
     @classmethod
     async def open(cls, host: str) -> "_Connection":
-        return cls(host, *await asyncio.open_connection(host, 80))
+        return cls(host, *await asyncio.open_connection(host, PORT))
 
     @property
     def ended(self) -> bool:
