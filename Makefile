@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED := 1
 export FLAVOR
 
 .PHONY: help demo demo-down test test-unit test-torch test-e2e check fix generate images cluster-up cluster-down \
-        kubeconfig prepare bench-overhead bench-runtime bench-analysis \
+        kubeconfig prepare bench-overhead bench-runtime bench-analysis bench-rollout \
         clean
 
 help: ## This list
@@ -77,6 +77,9 @@ bench-runtime: .venv/.synced ## The runtime against its peers (35 minutes; PEERS
 
 bench-analysis: .venv/.synced ## How often the rollout gate is wrong, and how soon it is right (5 minutes; SCALE=)
 	@$(RUN) -m benchmarks.analysis
+
+bench-rollout: .venv/.synced ## What callers lose through rollouts and faults on a real cluster (30 minutes; CAUSES=, RATE=, KEEP=1)
+	@$(RUN) -m benchmarks.rollout $(if $(CAUSES),--causes "$(CAUSES)") $(if $(RATE),--rate $(RATE)) $(if $(KEEP),--keep)
 
 cluster-up: .venv/.synced ## A real Kubernetes to develop on, named dev (NAME=... for another)
 	@$(RUN) -m dev.cluster up --name $(or $(NAME),dev)

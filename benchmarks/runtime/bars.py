@@ -47,7 +47,7 @@ def judge(results: Results) -> list[Verdict]:
                 ours("linear", "binary", 64),
                 other,
                 *_least(25),
-            )  # fmt: skip
+            )
         )
     return [
         *verdicts,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dev.cluster import build, logs, ways
+from dev.cluster import build, logs, processes, ways
 from dev.cluster.access import Access
 from dev.cluster.errors import Refused
 from dev.cluster.files import write_whole
@@ -93,8 +93,20 @@ class Cluster:
         logs.collect(self.access, self.kubectl, folder)
         return folder
 
+    def processes(self, pod_uid: str) -> list[int]:
+        """The numbers, on this host, of the processes in a pod's containers."""
+        return processes.of_pod(self._own_folder("processes"), pod_uid)
+
+    def program(self, name: str) -> int:
+        """The number, on this host, of one of the node's programs, such as kube-apiserver."""
+        return processes.of_program(self._own_folder("programs"), name)
+
     def down(self) -> None:
         down(self.name)
+
+    def _own_folder(self, called: str) -> ClusterFolder:
+        self._offered(True if self.way == "own" else None, f"its {called} to this host")
+        return self._folder
 
     def _tool(self, name: str) -> Path:
         # Whoever has a cluster already has its tools, and need not compile Kubernetes for them.

@@ -29,6 +29,7 @@ class Life:
         self._metrics = metrics
         self._now = now
         self._stall_seconds: float | None = None
+        self._request_seconds: float | None = None
         self.why_dead: str | None = None
         self.state = State.LOADING
         self.on_change: list[Callable[[], None]] = []
@@ -43,7 +44,11 @@ class Life:
 
     @property
     def ready(self) -> bool:
-        return self.state is State.READY
+        """Not while a batch outlasts the longest request: all that waits behind it ends with 504,
+        so what comes now had better go to another pod. It is ready again when the batch ends."""
+        ran = self._ran()
+        late = ran is not None and self._request_seconds is not None and ran > self._request_seconds
+        return self.state is State.READY and not late
 
     @property
     def draining(self) -> bool:
@@ -61,9 +66,11 @@ class Life:
             self._metrics.ready.set(1)
             self._enter(State.READY)
 
-    def limit_runs(self, seconds: float) -> None:
-        """A batch that runs for longer than this is held to have hung."""
+    def limit_runs(self, seconds: float, request_seconds: float | None = None) -> None:
+        """A batch that runs for longer than this is held to have hung. `request_seconds`: the
+        longest that a request may take; None: a long batch never makes it less ready."""
         self._stall_seconds = seconds
+        self._request_seconds = request_seconds
 
     def died(self, why: str) -> None:
         """Liveness fails from now on."""
@@ -77,13 +84,15 @@ class Life:
         """Why the process has to be started anew; None while it is well."""
         if self.why_dead is not None:
             return self.why_dead
+        ran = self._ran()
+        if ran is None or self._stall_seconds is None or ran <= self._stall_seconds:
+            return None
+        return f"a batch has been running for {ran:.0f} s"
+
+    def _ran(self) -> float | None:
+        """For how many seconds no batch has ended; None where none runs."""
         since = None if self.served is None else self.served.batcher.running_since
-        if since is None or self._stall_seconds is None:
-            return None
-        seconds = self._now() - since
-        if seconds <= self._stall_seconds:
-            return None
-        return f"a batch has been running for {seconds:.0f} s"
+        return None if since is None else self._now() - since
 
     def drain(self) -> None:
         if self.state is State.DEAD:

@@ -80,7 +80,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
             _longest_drain(timeout),
             LAST_ANSWERS_S,
         )
-    life.limit_runs(settings.stall_seconds or max(300.0, 10 * timeout))
+    life.limit_runs(settings.stall_seconds or max(300.0, 10 * timeout), timeout)
     version = document.model.version or loading.NO_VERSION
     tracing = Tracing.from_env(document.name, version, document.namespace, document.revision)
     if tracing is not None:

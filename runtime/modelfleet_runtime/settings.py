@@ -40,10 +40,11 @@ class Settings:
     MODELFLEET_MAX_CONNECTIONS: connections at once, on each port. Default 4096.
     MODELFLEET_MAX_IMAGE_PIXELS: of an image that a Python class opens with Pillow; read by the
     process that runs the model. Default 64 Mi."""
-    drain_seconds: float = 1.0
+    drain_seconds: float = 3.0
     """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are taken at least; the
     door stays open while a request is in flight, though not for longer than the request's timeout
-    and 3 s. Default 1: the pod's preStop has already waited until the endpoints were gone."""
+    and 3 s. Default 3: the pod's preStop has waited until the nodes have heard, but routers that
+    check the pod every second hear only now, and one check may be late."""
     keep_alive_seconds: int = 75
     """MODELFLEET_KEEP_ALIVE_SECONDS: an idle connection is closed after this. Default 75, more than
     the usual 60 of a proxy in front, so that never we close what the proxy is about to use."""

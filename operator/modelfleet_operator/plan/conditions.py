@@ -122,6 +122,9 @@ def _routed_again(seen: Observed, routed: Routed) -> timedelta | None:
         return SOON
     if routed.demand and not said.answering(seen):
         return SOON
+    stable, demand = progress.stable, routed.demand
+    if stable and seen.ready_pods(stable) >= demand and said.not_reaching(seen, stable, demand):
+        return _sooner(SOON, progress.again)
     if told is not None and told.phase in (Phase.STARTING, Phase.SHIFTING, Phase.ROLLING_BACK):
         return _sooner(SOON, progress.again)
     if progress.idle_since or (told is not None and told.phase is not Phase.FAILED):

@@ -44,6 +44,26 @@ async def test_a_batch_that_never_ends_fails_liveness() -> None:
         assert (await at.client.get("/health/live")).status_code == 200
 
 
+async def test_a_batch_that_outlasts_every_request_is_not_ready_until_it_ends() -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    def run(batch: Tensors) -> Tensors:
+        entered.set()
+        assert gate.wait(10)
+        return doubling()(batch)
+
+    async with running(run) as at:
+        at.life.limit_runs(300.0, 0.0)
+        assert (await at.client.get("/health/ready")).status_code == 200
+        asked = asyncio.ensure_future(at.client.post("/predict", json={"inputs": [1, 2, 3, 4]}))
+        assert await asyncio.to_thread(entered.wait, 10)
+        assert (await at.client.get("/health/ready")).status_code == 503
+        assert (await at.client.get("/health/live")).status_code == 200
+        gate.set()
+        assert (await asked).status_code == 200
+        assert (await at.client.get("/health/ready")).status_code == 200
+
+
 async def test_readiness_tells_the_router_of_which_revision_it_is() -> None:
     header = "x-envoy-upstream-healthchecked-cluster"
     async with running(doubling(), revision="digits-0a1b2c3d4e", loaded=False) as at:

@@ -39,6 +39,8 @@ def state(seen: Observed, parts: Revisions, routed: Routed) -> tuple[Reason, str
     if not served(seen, site):
         waits = ", ".join(_not_serving(seen, site)) or "its routers"
         return Reason.SWITCHING, f"{name} is ready, and waits for {waits}"
+    if waits := not_reaching(seen, wanted.name, demand):
+        return Reason.SWITCHING, f"{name} is ready, and waits for {', '.join(waits)} to reach it"
     if any(seen.pods_of(r.name) for r in parts.kept if r.name != wanted.name):
         return Reason.DRAINING, f"{name} serves, the earlier revision is finishing"
     return Reason.SERVING, f"{name} serves"
@@ -68,6 +70,16 @@ def served(seen: Observed, site: Site) -> bool:
 def _not_serving(seen: Observed, site: Site) -> list[str]:
     version = routes.version(site)
     return [router.name for router in asked_routers(seen) if router.version != version]
+
+
+def not_reaching(seen: Observed, revision: str, demand: int) -> list[str]:
+    """Routers that take requests and do not see all of its pods yet: their callers would hear that
+    nobody is there, or too few would have to answer."""
+    return [
+        router.name
+        for router in seen.routing.routers
+        if router.ready and not router.silent and router.reached.get(revision, 0) < demand
+    ]
 
 
 def answering(seen: Observed) -> bool:

@@ -8,9 +8,11 @@ import pytest
 from modelfleet_operator.api.moments import written_time
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.status import ConditionType, Phase, RolloutStatus
+from modelfleet_operator.plan import traffic
+from modelfleet_operator.plan.conditions import SOON
 from modelfleet_operator.plan.decide import decide
 from modelfleet_operator.plan.types import Plan
-from modelfleet_operator.seen import Observed, Revision
+from modelfleet_operator.seen import Address, Observed, Revision
 from tests.unit.operator.builders import DEFAULTS, NOW, pods, revision, routed, seen, spec, trouble
 
 A, B = revision("v1", 1), revision("v2", 2)
@@ -67,6 +69,35 @@ def test_the_reason(found: Observed, reason: Reason, progressing: str, phase: st
     assert ready.reason is reason
     assert progress.status.value == progressing
     assert status.phase == phase
+
+
+def one_router(found: Observed, **other: Any) -> Observed:
+    """The second of the two is as `other` says."""
+    first, second = found.routing.routers
+    pair = (first, replace(second, **other))
+    return replace(found, routing=replace(found.routing, routers=pair))
+
+
+def test_it_is_not_ready_before_every_router_that_takes_requests_reaches_its_pods() -> None:
+    whole = routed(picture(model="v1"), ALL_A, stable=A)
+    made = plan(one_router(whole, reached={A.name: 1}))
+    ready = made.status.condition(READY)
+    assert ready
+    assert (ready.status.value, ready.reason) == ("False", Reason.SWITCHING)
+    assert "router-1" in ready.message
+    assert made.again == SOON
+    starting = plan(one_router(whole, reached={}, ready=False)).status.condition(READY)
+    assert starting
+    assert starting.status.value == "True", "no caller is sent to it"
+
+
+def test_the_address_moves_to_the_routers_when_each_that_takes_requests_serves() -> None:
+    served = routed(picture(model="v1", address=Address(A.name, {A.name: 2})), ALL_A, stable=A)
+    site = served.routing.site
+    assert traffic.routers_serve(served, site)
+    assert traffic.routers_serve(one_router(served, ready=False, version=""), site)
+    assert not traffic.routers_serve(one_router(served, version=""), site)
+    assert not traffic.routers_serve(one_router(served, reached={}), site)
 
 
 def marked(found: Observed, **annotations: str) -> Observed:
