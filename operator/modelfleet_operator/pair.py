@@ -260,10 +260,7 @@ class PairLook:
         try:
             said = read_config(await self.routers.ask(router["status"]["podIP"], "/config"))
         except (Silent, Unreadable):
-            return any(
-                c["type"] == "Ready" and c["status"] == "True"
-                for c in router["status"].get("conditions", ())
-            )
+            return _takes_requests(router)
         behind = said.lags(made.data)
         lag = self.lagging.get(router["metadata"]["uid"])
         if behind and lag is not None and lag.times == 1:
