@@ -40,18 +40,23 @@ def decide(seen: Observed, spec: Spec, defaults: Defaults) -> Revisions:
         number = max((r.number for r in seen.revisions), default=0) + 1
         made = pod_template(seen.resource, name, variant, spec, defaults)
         wanted = Revision(name, number, variant, spec.model, made, hashed(spec), restart)
-    told = next((v.stable for v in seen.resource.status.variants if v.name == variant), None)
-    serving = _serving(seen, told)
+    known = next((v for v in seen.resource.status.variants if v.name == variant), None)
+    told = None if known is None else known.stable
+    rolling = known is not None and known.rollout is not None
+    serving = _serving(seen, told, rolling=rolling)
     proven = serving is not None and (told == serving.name or seen.ready_pods(serving.name) > 0)
     return Revisions(wanted, serving, proven, _kept(seen, spec, wanted, serving))
 
 
-def _serving(seen: Observed, told: str | None) -> Revision | None:
-    """What the address selects. Where it is lost (somebody deleted the Service, or gave it another
-    selector), what still answers gets it back: not the wanted one, which may never be ready."""
+def _serving(seen: Observed, told: str | None, *, rolling: bool) -> Revision | None:
+    """What the address selects, or during a rollout what it began with: it may have lent its share.
+    Where it is lost (somebody deleted the Service, or gave it another selector), what still answers
+    gets it back: not the wanted one, which may never be ready."""
     selected = seen.revision(seen.address.revision) if seen.address else None
     if selected is not None:
         return selected
+    if seen.routing.site is not None and rolling and seen.revision(told) is not None:
+        return seen.revision(told)
     if seen.routing.site is not None:
         return _with_traffic(seen, seen.routing.site.intervals, told)
     answering = [r for r in seen.revisions if seen.ready_pods(r.name) > 0]

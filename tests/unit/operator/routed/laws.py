@@ -170,7 +170,8 @@ def a_share_grows_only_with_the_pods_for_it(w: RoutedWorld, write: Write) -> Non
     if not serves or not seen.demand or seen.stable is None:
         return  # nobody is lost
     grown = now.get(seen.wanted, 0) > seen.written.get(seen.wanted, 0)
-    if grown and seen.wanted != seen.stable and not seen.served:
+    lent = not seen.usable.get(seen.stable)  # a share that has nobody is lent at once
+    if grown and seen.wanted != seen.stable and not seen.served and not lent:
         raise Broken("a shift began before the one before it was served")
     givers = [each for each, had in seen.written.items() if had > now.get(each, 0)]
     # Who cannot carry what it has gives it up all the same.

@@ -281,13 +281,14 @@ class RoutedWorld(Kubernetes):
             return Sight()
         written = self.written(name)
         wanted = revision_name(name, labels.DEFAULT_VARIANT, spec)
+        stable = self.variant(name).get("stable")
         return Sight(
             demand=self.demand(name),
             wanted=wanted,
-            stable=self.variant(name).get("stable"),
+            stable=stable,
             written=written,
             served=self.all_serve(name),
-            usable={each: self._usable(each) for each in {wanted, *written}},
+            usable={each: self._usable(each) for each in {wanted, *written, stable} if each},
         )
 
     def _usable(self, revision: str) -> int:
