@@ -16,8 +16,8 @@ import orjson
 from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH, SERVED_BY_HEADER
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import ClientLeft, MethodNotAllowed, Refusal
-from modelfleet_runtime.http.bounds import MORE_FOLLOW
 from modelfleet_runtime.http.hangups import Hangups
+from modelfleet_runtime.http.paced import MORE_FOLLOW
 from modelfleet_runtime.inference import LONGEST_PATH, Inference, log_access
 from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
 from modelfleet_runtime.protocols.oip import routes as oip

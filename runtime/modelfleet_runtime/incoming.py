@@ -102,7 +102,7 @@ def check_framing(headers: dict[bytes, bytes], limits: RequestLimits) -> None:
     if _undone(headers):
         raise UnsupportedEncoding("the body's Transfer-Encoding is not chunked alone")
     announced = headers.get(b"content-length")
-    if announced is not None and _length(announced) > limits.body_bytes:
+    if announced is not None and length(announced) > limits.body_bytes:
         raise too_large(limits)
 
 
@@ -123,7 +123,7 @@ async def body(receive: Receive, limits: RequestLimits, until: float, share: Sha
     return data
 
 
-def _length(announced: bytes) -> int:
+def length(announced: bytes) -> int:
     """Of a Content-Length that the parser took. Python reads no number of thousands of digits."""
     return int(announced if len(announced) < 21 else announced.lstrip(b"0")[:21] or b"0")
 

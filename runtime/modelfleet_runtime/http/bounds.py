@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from modelfleet_runtime.errors import Limit
 from modelfleet_runtime.http import upgrade
+from modelfleet_runtime.http.paced import PacedConnection
 from modelfleet_runtime.service import Service
 
 HEAD_SECONDS = 30.0
@@ -25,9 +26,6 @@ LARGEST_PIECE = 256 * 1024
 STALL_SECONDS = 60.0
 """A client that takes none of its answer for so long is cut; it may take long to take all of it."""
 
-MORE_FOLLOW = "more_follow"
-"""In a request's `scope["state"]`: a function that says whether others wait behind it."""
-
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: 53\r\n\r\n"
@@ -35,9 +33,7 @@ _TOO_MANY = (
 )
 
 
-class BoundedConnection(HttpToolsProtocol):
-    cycle: Any  # uvicorn's own, or one that stands in its place
-
+class BoundedConnection(PacedConnection):
     def __init__(
         self,
         service: Service,
@@ -46,14 +42,12 @@ class BoundedConnection(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        # What the ASGI application sees of the connection, as `scope["state"]`.
-        super().__init__(config, server_state, app_state | {MORE_FOLLOW: self.more_follow}, _loop)
+        super().__init__(config, server_state, app_state, _loop)
         self._service = service
         self._most_head_bytes = service.limits.head_bytes
         self._quiet_since = 0.0
         """When the connection became idle, as of the loop's time."""
         self._keep_alive_timer: asyncio.TimerHandle | None = None
-        self._in_head = False
         self._head_bytes = 0
         """Of a head that came in pieces, so far."""
         self._head_timer: asyncio.TimerHandle | None = None
@@ -61,8 +55,6 @@ class BoundedConnection(HttpToolsProtocol):
         self._heavy = False
         """The head that is being parsed may be too long."""
         self._too_long = False
-        self._deaf = False
-        """Nothing more can be read as a request; what was read is answered."""
         self._unreadable: str | None = None
         """Why the last request in the pipeline cannot be read: said when its turn comes."""
         self._trailer_bytes: int | None = None
@@ -78,10 +70,6 @@ class BoundedConnection(HttpToolsProtocol):
     def answering(self) -> bool:
         """Whether a request has begun and is not answered."""
         return self.cycle is not None and not self.cycle.response_complete
-
-    def more_follow(self) -> bool:
-        """Whether requests wait for the answers before theirs."""
-        return bool(self.pipeline)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -129,7 +117,8 @@ class BoundedConnection(HttpToolsProtocol):
             self.pipeline.clear()
             super().send_400_response(self._unreadable)
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.make_room()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self.cycle.response_complete and self.cycle.more_body:
@@ -137,19 +126,17 @@ class BoundedConnection(HttpToolsProtocol):
 
     # -- a request's head, and a body that nobody waits for
 
-    def data_received(self, data: bytes) -> None:
-        if self._deaf:
-            return
+    def read(self, data: bytes, idle: bool) -> None:
+        """`idle`: between two messages, and all before is answered."""
         before = self.cycle
-        idle = self._between_messages()
         self._heavy = self._head_bytes + len(data) > self._most_head_bytes
-        super().data_received(data)
+        size = self.parse(data, idle)
         if self._trailer_bytes is not None and not self.transport.is_closing():
-            self._bound_trailers(len(data))
+            self._bound_trailers(size)
         # Line breaks before a request begin no message; they are part of its head all the same.
         nothing_else = idle and self.cycle is before
         if (self._in_head or nothing_else or self._head_timer) and not self.transport.is_closing():
-            self._wait_for_head(len(data), nothing_else)
+            self._wait_for_head(size, nothing_else)
 
     def on_chunk_header(self) -> None:
         self._trailer_bytes = 0
@@ -171,7 +158,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._service.metrics.limited(Limit.HEAD)
             self.send_400_response("The trailers of the request are too long.")
 
-    def _between_messages(self) -> bool:
+    def between_messages(self) -> bool:
         """All that was begun is answered, and nothing of another request is there."""
         cycle = self.cycle
         return (
@@ -204,7 +191,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def refuse_head(self) -> None:
-        self._deaf = True
+        self.deaf = True
         self._service.metrics.limited(Limit.HEAD)
         self._forget_head()
         if self.answering:
@@ -224,7 +211,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.flow.pause_reading()
 
     def send_400_response(self, msg: str) -> None:
-        self._deaf = True
+        self.deaf = True
         if self._too_long:
             self.refuse_head()
         elif not self.answering:
@@ -269,7 +256,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Where the parser has stopped. It is the client's fault, and not worth a log line."""
-        self._deaf = True
+        self.deaf = True
 
     def head_is_complete(self) -> None:
         self._in_head = False

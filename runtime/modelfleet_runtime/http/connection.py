@@ -14,14 +14,12 @@ from uvicorn.server import ServerState
 
 from modelfleet_runtime.http.bounds import BoundedConnection
 from modelfleet_runtime.http.exchange import Exchange
+from modelfleet_runtime.http.paced import HEAD_ENDS, MOST_WAITING
 from modelfleet_runtime.incoming import REQUEST_ID_HEADER
 from modelfleet_runtime.service import Route, Service
 
 LONGEST_KNOWN = 2048
 """Bytes of a head that is recognised when it comes again."""
-
-MOST_WAITING = 16
-"""Requests that may wait on one connection for the answers before theirs; the next are not read."""
 
 
 class _Known(NamedTuple):
@@ -63,19 +61,29 @@ class Connection(BoundedConnection):
             known is not None
             and len(data) == known.length
             and data.startswith(known.head)
-            and self._between_messages()
+            and self.between_messages()
         ):
             self._begin_known(known, data)
             return
-        alone = self._between_messages()
-        self._begun = 0
         super().data_received(data)
+
+    def read(self, data: bytes, idle: bool) -> None:
+        self._begun = 0
+        super().read(data, idle)
         # Not sooner: what follows the head in the same piece may be no HTTP.
         fresh, self._fresh = self._fresh, None
         if fresh is not None and not fresh.disconnected:
             fresh.start()
-        if alone and self._begun == 1 and isinstance(self.cycle, Exchange):
+        if idle and self._begun == 1 and isinstance(self.cycle, Exchange):
             self._know(self.cycle, data)
+
+    def body_left(self) -> int:
+        cycle = self.cycle
+        return cycle.body_left if isinstance(cycle, Exchange) and not self._in_head else 0
+
+    def hold(self, data: bytes) -> None:
+        self._known = None  # one that comes must not overtake what is held
+        super().hold(data)
 
     def _begin_known(self, known: "_Known", data: bytes) -> None:
         exchange = Exchange(self, self._service, known.route, "POST", known.headers, True, False)
@@ -86,10 +94,10 @@ class Connection(BoundedConnection):
         """A client sends the same head with every request of a connection. One that came with its
         body, and with nothing else, in one piece, need not be parsed when it comes again."""
         self._known = None
-        end = data.find(b"\r\n\r\n", 0, LONGEST_KNOWN) + 4
+        end = data.find(HEAD_ENDS, 0, LONGEST_KNOWN) + len(HEAD_ENDS)
         headers = exchange.inference.headers
         if (
-            end > 3
+            end >= len(HEAD_ENDS)
             and not exchange.more_body
             and exchange.keep_alive
             and exchange.inference.method == "POST"

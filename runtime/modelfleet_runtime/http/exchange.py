@@ -59,6 +59,14 @@ class Exchange:
         self._body_timer: asyncio.TimerHandle | None = None
         self.inference = Inference(service, route, method, headers, self._answered)
 
+    @property
+    def body_left(self) -> int:
+        """Bytes that still come of an announced body; 0 if that is not known."""
+        announced = self.inference.headers.get(b"content-length")
+        if announced is None or not self.more_body or self.inference.ended:
+            return 0
+        return incoming.length(announced) - self._size
+
     def start(self) -> None:
         """The requests before it on this connection are answered."""
         self._started = True

@@ -1,9 +1,10 @@
 """The server in this process, on a real socket, with an engine of the test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -33,6 +34,8 @@ class Running:
     metrics: Metrics
     port: int
     served: Served
+    connections: Set[Any]
+    """uvicorn's, one for each that is open."""
     stop: Callable[[], None]
     """As a drain does: no new connections, and what has come is answered."""
 
@@ -86,7 +89,7 @@ async def running(
 
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            yield Running(client, life, metrics, port, served, stop)
+            yield Running(client, life, metrics, port, served, http.server_state.connections, stop)
     finally:
         stop()
         await serving

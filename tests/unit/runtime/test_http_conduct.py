@@ -13,6 +13,7 @@ import pytest
 
 from modelfleet_contract import Batching
 from modelfleet_runtime.http import bounds
+from modelfleet_runtime.http.paced import MOST_WAITING
 from modelfleet_runtime.life import State
 from modelfleet_runtime.signature import DType, Signature, Tensors, TensorSpec
 from tests.unit.runtime.builders import doubling
@@ -223,6 +224,63 @@ async def test_quick_ones_wait_for_a_slow_one_before_them(transport: str, gate: 
         assert await to.outputs() == [4, 0]
 
 
+HEADS = get(PROBE) * 10
+REFUSED = get("/v2/models/x/infer", f"content-length: {len(HEADS)}", method="POST") + HEADS
+FRAMES = {
+    "probes": (get(PROBE), 200),
+    "inferences": (predict(1), 200),
+    "a body of heads": (REFUSED, 404),
+    "chunks": (get("/predict", "transfer-encoding: chunked", method="POST") + b"0\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+async def test_few_requests_wait_whatever_comes_in_one_piece(
+    transport: str, gate: Gate, kind: str
+) -> None:
+    """Those beyond stay bytes, and are answered all the same."""
+    sent, status = FRAMES[kind]
+    many = 40_000 // len(sent)
+    async with running(gate, transport=transport) as at, wire(at) as to:
+        await to.send(predict(1))
+        await gate.reached()
+        (connection,) = [one for one in at.connections if one.answering]
+        sending = asyncio.create_task(to.send(sent * many + predict(2)))
+        await until(lambda: connection.flow.read_paused)
+        await asyncio.sleep(0.05)  # for what would come all the same
+        assert len(connection.pipeline) == MOST_WAITING
+        assert at.life.in_flight <= 1 + MOST_WAITING
+        gate.go.set()
+        assert await to.outputs() == [2, 0]
+        assert {(await to.reply()).status for _ in range(many)} == {status}
+        assert await to.outputs() == [4, 0]
+        await sending
+
+
+@pytest.mark.parametrize("ends", ["drain", "stop"])
+async def test_what_came_ahead_is_answered_before_the_end(
+    transport: str, gate: Gate, ends: str
+) -> None:
+    async with running(gate, transport=transport) as at, wire(at) as to, wire(at) as idle:
+        await idle.send(get(PROBE))
+        await idle.reply()
+        await to.send(predict(1) + get(PROBE) * 300 + predict(2))
+        await gate.reached()
+        if ends == "drain":
+            at.life.drain()
+        else:
+            at.stop()
+            assert await idle.ended()
+        gate.go.set()
+        assert await to.outputs() == [2, 0]
+        replies = [await to.reply() for _ in range(300)]
+        assert {(reply.status, reply.closes) for reply in replies} == {(200, False)}
+        last = await to.reply()
+        assert (last.status, last.closes) == (200, True)
+        assert await to.ended()
+        assert answered(at, 499) == 0
+
+
 @pytest.mark.parametrize("refused", [MALFORMED, get("/predict")], ids=["body", "method"])
 async def test_a_thousand_refusals_in_one_write_are_each_answered(
     transport: str, refused: bytes
@@ -309,7 +367,7 @@ async def test_a_client_that_reads_slowly_is_not_cut(
     async with running(_wide, WIDE, transport=transport) as at, wire(at) as to:
         await to.send(_ask_wide(rows))
         head = (await to.reader.readuntil(b"\r\n\r\n")).decode()
-        left = int(head.partition("content-length: ")[2].split("\r\n")[0])
+        left = int(head.partition("\r\ncontent-length: ")[2].split("\r\n")[0])
         assert left > rows << 20
         while left:
             await asyncio.sleep(0.05)  # for three times as long as it may take nothing

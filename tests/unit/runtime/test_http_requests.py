@@ -75,6 +75,28 @@ async def test_it_may_be_cut_in_two_anywhere_with_another_behind_it(at: Running)
             assert [await to.outputs(), await to.outputs()] == [[2, 0], [4, 0]], cut
 
 
+@pytest.mark.parametrize("size", [53, 700, 4096, 1 << 20])
+async def test_a_long_stream_of_all_kinds_may_be_cut_anywhere(at: Running, size: int) -> None:
+    """More than may wait, with bodies that look like requests."""
+    heads = predict(8) * 9
+    kinds = [
+        (predict(1), 200),
+        (post(f"content-length: {len(BODY) + 3000}", body=BODY + b" " * 3000), 200),
+        (post(f"content-length: {len(heads)}", path="/v2/models/x/infer", body=heads), 404),
+        (CHUNKED + chunk(BODY[:4]) + chunk(BODY[4:]) + LAST, 200),
+        (post("transfer-encoding: chunked", path="/nothing", body=chunk(heads) + LAST), 404),
+        (post(f"content-length: {len(heads)}", path=PROBE, body=heads), 405),
+        (get(PROBE), 200),
+    ]
+    stream = b"".join(sent for sent, _ in kinds) * 12
+    async with wire(at) as to:
+        pieces = [stream[n : n + size] for n in range(0, len(stream), size)]
+        sending = asyncio.create_task(to.send(*pieces))
+        statuses = [(await to.reply()).status for _ in range(12 * len(kinds))]
+        assert statuses == [status for _, status in kinds] * 12
+        await sending
+
+
 # -- chunks
 
 
