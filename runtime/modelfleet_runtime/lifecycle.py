@@ -73,6 +73,13 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     metrics = Metrics(document.name)
     life = Life(metrics)
     timeout = document.timeout / timedelta(seconds=1)
+    if settings.drain_seconds > _longest_drain(timeout):
+        log.warning(
+            "MODELFLEET_DRAIN_SECONDS is %g, but a drain takes at most %g s: the timeout and %d s",
+            settings.drain_seconds,
+            _longest_drain(timeout),
+            LAST_ANSWERS_S,
+        )
     life.limit_runs(settings.stall_seconds or max(300.0, 10 * timeout))
     version = document.model.version or loading.NO_VERSION
     tracing = Tracing.from_env(document.name, version, document.namespace, document.revision)
@@ -190,10 +197,14 @@ async def _load_unless_told(
     return engine
 
 
+def _longest_drain(longest_request: float) -> float:
+    return longest_request + LAST_ANSWERS_S  # every request ends by its deadline
+
+
 async def _drain(life: Life, drain_seconds: float, longest_request: float) -> None:
     log.info("draining: %d requests in flight", life.in_flight)
     began = time.monotonic()
-    last = began + longest_request + LAST_ANSWERS_S  # every request ends by its deadline
+    last = began + _longest_drain(longest_request)
     while (now := time.monotonic()) < last:
         if now - began >= drain_seconds and life.in_flight == 0:
             break

@@ -41,8 +41,9 @@ class Settings:
     MODELFLEET_MAX_IMAGE_PIXELS: of an image that a Python class opens with Pillow; read by the
     process that runs the model. Default 64 Mi."""
     drain_seconds: float = 1.0
-    """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken. Default 1:
-    the pod's preStop has already waited until the endpoints were gone."""
+    """MODELFLEET_DRAIN_SECONDS: after SIGTERM, how long new connections are still taken, though
+    not for longer than the request's timeout and 3 s. Default 1: the pod's preStop has already
+    waited until the endpoints were gone."""
     keep_alive_seconds: int = 75
     """MODELFLEET_KEEP_ALIVE_SECONDS: an idle connection is closed after this. Default 75, more than
     the usual 60 of a proxy in front, so that never we close what the proxy is about to use."""

@@ -123,6 +123,9 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
 def test_the_end_fits_in_what_the_pod_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = lifecycle.CLOSING_S + lifecycle.ENGINE_S + lifecycle.SPANS_S
     beside = lifecycle.LAST_ANSWERS_S + ends
+    said = " ".join((Path(__file__).parents[3] / "docs/runtime.md").read_text().split())
+    assert f"at most the `timeout` and {lifecycle.LAST_ANSWERS_S} s" in said
+    assert f"what follows at most {ends} s more" in said
     assert beside <= FAREWELL_S - 2
     monkeypatch.setattr(lifecycle, "LAST_ANSWERS_S", 0.05)
     life = Life(Metrics("m"))
@@ -130,6 +133,13 @@ def test_the_end_fits_in_what_the_pod_leaves(monkeypatch: pytest.MonkeyPatch) ->
     began = time.monotonic()
     asyncio.run(lifecycle._drain(life, drain_seconds=60, longest_request=0.05))
     assert time.monotonic() - began < 5
+
+
+def test_a_drain_that_cannot_be_as_long_as_its_setting_is_told(tmp_path: Path) -> None:
+    flags = (str(DIGITS), "--timeout", "1s")
+    with runtime(tmp_path, *flags, MODELFLEET_DRAIN_SECONDS="5") as server:
+        server.ready()
+        assert "MODELFLEET_DRAIN_SECONDS is 5, but a drain takes at most 4 s" in server.log
 
 
 def test_while_loading_it_lives_and_is_not_ready(tmp_path: Path) -> None:
