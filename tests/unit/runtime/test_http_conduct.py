@@ -224,7 +224,8 @@ async def test_quick_ones_wait_for_a_slow_one_before_them(transport: str, gate: 
         assert await to.outputs() == [4, 0]
 
 
-REFUSED = get("/v2/models/x/infer", "content-length: 400", method="POST") + get(PROBE) * 10
+HEADS = get(PROBE) * 10
+REFUSED = get("/v2/models/x/infer", f"content-length: {len(HEADS)}", method="POST") + HEADS
 FRAMES = {
     "probes": (get(PROBE), 200),
     "inferences": (predict(1), 200),
