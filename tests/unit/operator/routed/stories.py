@@ -257,7 +257,6 @@ STORIES = (
             (serves("v1"), ask_by_steps("v2", PROMOTED)),
             (phase("Holding", step=0), scale(0)),
             (both(reason("Stopped"), runs("v1", 0), runs("v2", 0)), scale(2)),
-            # Nobody has promoted it meanwhile.
             (both(phase("Holding", step=0), runs("v1", 2)), say(labels.PROMOTE, "all")),
         ),
         both(serves("v2"), runs("v1", 0)),
