@@ -1,6 +1,6 @@
 """What the routers are to know of one ModelDeployment: its `Site`, as a ConfigMap.
 
-The routers do not read it. Whoever keeps the pair of the namespace (`pair/`) makes their
+The routers do not read it. Whoever keeps the pair of the namespace (`pair.py`) makes their
 configuration out of all of these, and writes here why one is not served.
 """
 

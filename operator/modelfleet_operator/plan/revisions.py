@@ -68,13 +68,17 @@ def _serving(seen: Observed, told: str | None, *, rolling: bool) -> Revision | N
 
 
 def _with_traffic(seen: Observed, line: Intervals, told: str | None) -> Revision | None:
-    """Of those among which routers split the traffic, the one that served before the other came: a
-    candidate begins at the left of the line (`routing.py`), and what is last is what it takes
-    from. How much each has says nothing: a candidate may have most of it."""
+    """Of those among which routers split the traffic, the one that served before the other came.
+
+    It is the one that was told, even while the other has all of the traffic: it may get it back.
+    Where that was lost, it is the last one on the line: a candidate begins at the left
+    (`routing.py`). How much each has says nothing: a candidate may have most of it.
+    """
+    known = seen.revision(told)
+    if known is not None:
+        return known
     shares = [each.revision for each in line if each.parts and seen.revision(each.revision)]
-    if told in shares:
-        return seen.revision(told)
-    return seen.revision(shares[-1] if shares else told)
+    return seen.revision(shares[-1]) if shares else None
 
 
 def _kept(

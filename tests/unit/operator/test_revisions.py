@@ -261,7 +261,8 @@ def test_a_new_revision_remembers_what_it_was_made_from() -> None:
         pytest.param([(B, 7500), (A, 2500)], STABLE_A, A, id="the one that was told"),
         pytest.param([(B, 7500), (A, 2500)], Status(), A, id="the last one, if nothing is told"),
         pytest.param([(A, 7500), (B, 2500)], Status(), B, id="the last one, if it came later, too"),
-        pytest.param([(B, 10000)], STABLE_A, B, id="the only one"),
+        pytest.param([(B, 10000)], STABLE_A, A, id="the one that was told, without a share, too"),
+        pytest.param([(B, 10000)], Status(), B, id="the only one"),
         pytest.param([(B, 6000), (C, 4000)], Status(), B, id="one that is there"),
     ],
 )

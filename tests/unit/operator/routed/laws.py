@@ -170,8 +170,9 @@ def a_share_grows_only_with_the_pods_for_it(w: RoutedWorld, write: Write) -> Non
     if not serves or not seen.demand or seen.stable is None:
         return  # nobody is lost
     grown = now.get(seen.wanted, 0) > seen.written.get(seen.wanted, 0)
-    lent = not seen.usable.get(seen.stable)  # a share that has nobody is lent at once
-    if grown and seen.wanted != seen.stable and not seen.served and not lent:
+    # One without a pod loses nothing when all that it had goes to another at once.
+    lives = seen.usable.get(seen.stable, 0) > 0
+    if grown and seen.wanted != seen.stable and not seen.served and lives:
         raise Broken("a shift began before the one before it was served")
     givers = [each for each, had in seen.written.items() if had > now.get(each, 0)]
     # Who cannot carry what it has gives it up all the same.
@@ -198,10 +199,9 @@ def what_the_pair_is_given_is_whole(w: RoutedWorld, write: Write) -> None:
     if parts.keys() != hosts - {names.ALL_SITES}:
         raise Broken(f"the files of the pair hold {sorted(parts)} of {sorted(hosts)}")
     ports = [port for each in parts.values() for port in each.ports]
-    # One that is leaving listens no more.
-    whole = all(len(each.ports) in (0, 2) for each in parts.values())
-    if len(ports) != len(set(ports)) or not whole:
-        raise Broken(f"two sites have one port: {sorted(ports)}")
+    odd = [each for each in parts.values() if len(each.ports) not in (0, 2)]
+    if len(ports) != len(set(ports)) or odd:
+        raise Broken(f"two sites have one port, or one has only one: {sorted(ports)}")
     for each in parts.values():
         known = {cluster["name"] for cluster in each.clusters}
         for cluster in _targets(each.host):
@@ -209,8 +209,9 @@ def what_the_pair_is_given_is_whole(w: RoutedWorld, write: Write) -> None:
                 raise Broken(f"the routes of {each.name} name {cluster}, which is not there")
     for resource in w.resources:
         name = resource["metadata"]["name"]
-        if name not in parts and w.behind_routers(name) and w.site(name) is not None:
-            raise Broken(f"{name} is behind the routers, and they are told nothing of it")
+        listening = name in parts and parts[name].ports
+        if not listening and w.behind_routers(name) and w.site(name) is not None:
+            raise Broken(f"{name} is behind the routers, and they are not to listen for it")
 
 
 def the_number_of_pods_is_never_applied(_: RoutedWorld, write: Write) -> None:

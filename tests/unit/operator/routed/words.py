@@ -137,6 +137,11 @@ def ask_by_steps(model: str, steps: tuple[object, ...] = STEPS, n: int = 2, **mo
     return lambda world: world.ask(model, replicas=n, rollout=rollout)
 
 
+def ask_blue_green(model: str, **more: object) -> Act:
+    rollout = {"strategy": "BlueGreen", **more}
+    return lambda world: world.ask(model, replicas=3, rollout=rollout)
+
+
 def ask_autoscaled(model: str, load: int, **more: object) -> Act:
     def act(world: RoutedWorld) -> None:
         world.load[NAME] = load

@@ -227,6 +227,13 @@ class RoutedWorld(Kubernetes):
                 return each["status"], each["reason"]
         return "", ""
 
+    def revisions(self, name: str) -> list[str]:
+        return [
+            each["metadata"]["name"]
+            for each in self.api.all(kinds.CONTROLLER_REVISION)
+            if each["metadata"]["labels"][labels.DEPLOYMENT] == name
+        ]
+
     def revision_of(self, model: str) -> str:
         """Of whichever deployment; a name that nothing has, where there is none."""
         for each in self.api.all(kinds.CONTROLLER_REVISION):
@@ -288,7 +295,7 @@ class RoutedWorld(Kubernetes):
             stable=stable,
             written=written,
             served=self.all_serve(name),
-            usable={each: self._usable(each) for each in {wanted, *written, stable} if each},
+            usable={each: self._usable(each) for each in self.revisions(name)},
         )
 
     def _usable(self, revision: str) -> int:
