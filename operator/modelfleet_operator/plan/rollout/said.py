@@ -39,8 +39,8 @@ def state(seen: Observed, parts: Revisions, routed: Routed) -> tuple[Reason, str
     if not served(seen, site):
         waits = ", ".join(_not_serving(seen, site)) or "its routers"
         return Reason.SWITCHING, f"{name} is ready, and waits for {waits}"
-    if waits := not_reaching(seen, wanted.name, demand):
-        return Reason.SWITCHING, f"{name} is ready, and waits for {', '.join(waits)} to reach it"
+    if blind := not_reaching(seen, wanted.name, demand):
+        return Reason.SWITCHING, f"{name} is ready, and waits for {', '.join(blind)} to reach it"
     if any(seen.pods_of(r.name) for r in parts.kept if r.name != wanted.name):
         return Reason.DRAINING, f"{name} serves, the earlier revision is finishing"
     return Reason.SERVING, f"{name} serves"
