@@ -13,7 +13,7 @@ import tempfile
 import traceback
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from benchmarks.rollout.causes import CAUSES
 from benchmarks.rollout.row import Row, head, line
 from benchmarks.rollout.stage import Stage, World
 from benchmarks.rollout.witness import Listener, Witness
-from dev import install
+from dev import images, install
 from dev.cluster import Cluster, Refused
-from dev.images import build
+from dev.commands import Failed
 from tests.e2e.kube import Kube
 from tests.e2e.program import Program
 from tests.e2e.store import Store
@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rows.append(row)
                 FILE.parent.mkdir(parents=True, exist_ok=True)
                 FILE.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    except Refused as refused:
-        print(f"bench-rollout: {refused}", file=sys.stderr)
+    except (Refused, images.Refused, Failed) as error:
+        print(f"bench-rollout: {error}", file=sys.stderr)
         return 1
     lost = sum(row.lost for row in rows)
     print(f"\n{sum(row.sent for row in rows):,} requests, {lost:,} lost; {FILE}")
@@ -99,18 +99,18 @@ def _played(world: World, causes: Sequence[str]) -> Iterator[tuple[Row | None, s
 def _world(name: str, rate: float, keep: bool) -> Iterator[World]:
     cluster = Cluster.up(name)
     tools = install.Tools(cluster.kubectl, cluster.helm, cluster.kubeconfig)
-    install.install(tools, install.place(cluster, build(flavor="onnx")))
+    install.install(tools, install.place(cluster, images.build(flavor="onnx")))
     kubectl = Program(tools.kubectl_command())
     namespace = f"rollout-{uuid.uuid4().hex[:5]}"
     kubectl("create", "namespace", namespace)
-    listener = Listener(cluster.host_ip)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            store = Store(cluster.host_ip, Path(folder))
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(Store(cluster.host_ip, Path(folder))) as store,
+            closing(Listener(cluster.host_ip)) as listener,
+        ):
             yield World(cluster, Kube(kubectl), store, listener, namespace, rate)
-            store.close()
     finally:
-        listener.close()
         if keep:
             kubectl("delete", "namespace", namespace, "--wait=false")
         else:

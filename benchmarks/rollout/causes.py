@@ -86,21 +86,21 @@ def scaling(stage: Stage) -> None:
         stage.answers()
 
 
-def pods_deleted(stage: Stage) -> None:
-    _each_pod(stage)
+def pods_deleted(stage: Stage, many: int = 2) -> None:
+    _each_pod(stage, many)
 
 
-def pods_force_deleted(stage: Stage) -> None:
-    _each_pod(stage, "--grace-period=0", "--force")
+def pods_force_deleted(stage: Stage, many: int = 2) -> None:
+    _each_pod(stage, many, "--grace-period=0", "--force")
 
 
-def _each_pod(stage: Stage, *how: str) -> None:
-    """Of both revisions, in the middle of a rollout, one after the other."""
+def _each_pod(stage: Stage, many: int, *how: str) -> None:
+    """So many of each revision, in the middle of a rollout, one after the other."""
     stage.apply(Witness(2), held_steps(50))
     stage.until_held(50)
     for which in ("stable", "candidate"):
         revision = stage.revision(which)
-        for pod in stage.pods(revision):
+        for pod in stage.pods(revision)[:many]:
             stage.delete(pod, *how)
             stage.until_whole(revision)
             stage.answers(2)
@@ -204,18 +204,45 @@ def dns_away_and_pod_killed(stage: Stage) -> None:
 
 
 def dns_away_and_pods_replaced(stage: Stage) -> None:
-    revision = stage.revision()
     with stage.without_dns():
-        for pod in stage.pods(revision):
-            stage.delete(pod)
-            stage.until_whole(revision)
+        _replace_pods(stage)
         time.sleep(AWAY_S)
     stage.answers()
+
+
+def dns_old_and_pods_replaced(stage: Stage) -> None:
+    with stage.with_old_dns():
+        _replace_pods(stage)
+        time.sleep(AWAY_S)
+    stage.answers()
+
+
+def operator_away_and_pods_replaced(stage: Stage) -> None:
+    with stage.without_operator():
+        _replace_pods(stage)
+        time.sleep(AWAY_S)
+    stage.answers()
+
+
+def _replace_pods(stage: Stage) -> None:
+    revision = stage.revision()
+    for pod in stage.pods(revision):
+        stage.delete(pod)
+        stage.until_whole(revision)
 
 
 def api_away(stage: Stage) -> None:
     with stage.without_api():
         time.sleep(AWAY_S)
+    stage.answers()
+
+
+def api_away_and_a_model_killed(stage: Stage) -> None:
+    pod = stage.pods(stage.revision())[0]
+    with stage.without_api():
+        stage.signal(pod, signal.SIGKILL)
+        time.sleep(AWAY_S)
+    stage.until_whole(stage.revision())
     stage.answers()
 
 
@@ -241,6 +268,9 @@ CAUSES: Final[dict[str, Cause]] = {
     "DNS away": dns_away,
     "DNS away and a pod killed": dns_away_and_pod_killed,
     "DNS away and all pods replaced": dns_away_and_pods_replaced,
+    "DNS 30 s old and all pods replaced": dns_old_and_pods_replaced,
+    "operator away and all pods replaced": operator_away_and_pods_replaced,
     "API server away": api_away,
+    "API server away and a model killed": api_away_and_a_model_killed,
 }
 """By what the table calls them."""

@@ -113,7 +113,8 @@ class Load:
             if not stays:
                 connection.close()
                 self._kept -= not once
-        self._idle.append(connection) if stays else None
+        if stays:
+            self._idle.append(connection)
         return answer
 
     def _from_idle(self) -> "_Connection | None":
@@ -178,7 +179,8 @@ class _Connection:
         request = h11.Request(method="POST", target=path, headers=headers)
         sent = [self._http.send(e) for e in (request, h11.Data(data=body), h11.EndOfMessage())]
         self._writer.write(b"".join(part for part in sent if part))
-        status, told, content = 0, {}, b""
+        status, content = 0, b""
+        told: dict[bytes, bytes] = {}
         while not isinstance(event := await self._next(), h11.EndOfMessage):
             if isinstance(event, h11.Response):
                 status, told = event.status_code, dict(event.headers)

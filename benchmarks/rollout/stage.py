@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -229,6 +230,36 @@ class Stage:
         finally:
             kubectl("scale", "deployment", "coredns", *where, "--replicas=1")
             kubectl("rollout", "status", "deployment/coredns", *where, "--timeout=120s")
+
+    @contextlib.contextmanager
+    def with_old_dns(self) -> Iterator[None]:
+        """The DNS answers what was so up to 30 seconds before, while the block runs."""
+        kube = self.world.kube
+        found: str = kube.get("kube-system", "configmap", "coredns")["data"]["Corefile"]
+        old = re.sub(r"\b(ttl|cache) \d+", r"\1 30", found)
+        self._configure_dns(old)
+        try:
+            yield
+        finally:
+            self._configure_dns(found)
+
+    def _configure_dns(self, corefile: str) -> None:
+        kube, where = self.world.kube, ("--namespace", "kube-system")
+        kube.patch("kube-system", "configmap", "coredns", {"data": {"Corefile": corefile}})
+        kube.kubectl("rollout", "restart", "deployment/coredns", *where)
+        kube.kubectl("rollout", "status", "deployment/coredns", *where, "--timeout=120s")
+
+    @contextlib.contextmanager
+    def without_operator(self) -> Iterator[None]:
+        """No operator runs while the block does."""
+        kubectl, where = self.world.kube.kubectl, ("--namespace", OPERATOR)
+        kubectl("scale", "deployment", "modelfleet-operator", *where, "--replicas=0")
+        self.world.kube.until_gone(OPERATOR, "pod", OPERATOR_POD)
+        try:
+            yield
+        finally:
+            kubectl("scale", "deployment", "modelfleet-operator", *where, "--replicas=2")
+            kubectl("rollout", "status", "deployment/modelfleet-operator", *where)
 
     @contextlib.contextmanager
     def without_api(self) -> Iterator[None]:

@@ -24,13 +24,17 @@ from modelfleet_operator.router import pod
 from modelfleet_operator.router.files import Files, Pair, files
 from modelfleet_operator.router.observed import Unreadable, read_config
 from modelfleet_operator.router.pod import CONFIG_ANNOTATION, Routers
-from modelfleet_operator.router.site import Site
+from modelfleet_operator.router.site import Discovery, Site
 from modelfleet_operator.router.written import SITE_KEY, read
 from modelfleet_operator.seen import Json
 
 log = logging.getLogger("modelfleet.routers")
 
 OBJECTS = (kinds.CONFIG_MAP, kinds.DEPLOYMENT, kinds.DISRUPTION_BUDGET, kinds.SERVICE)
+
+PAIR = Pair(discovery=Discovery.ENDPOINTS)
+"""Pods are found by the addresses that the operator writes, and by DNS where it is away: either of
+the two may fail, and how old the DNS answers of a cluster are is not ours to choose."""
 
 TOUCH_AGAIN = timedelta(seconds=3)
 """The kubelet hears of the pod and of the ConfigMap by two watches, and nothing orders them."""
@@ -103,7 +107,7 @@ class PairLook:
         )
         before = there.get(("ConfigMap", pod.sites_name(routers)), {}).get("data", {})
         kept = {each.name for each in written if each.site is None} | lost
-        made = files(sites, Pair(), before, kept)
+        made = files(sites, PAIR, before, kept)
         await self._make(routers, made, there, _owners(written))
         await self._say(written, made)
         again = await self._follow(namespace, name, made)

@@ -108,6 +108,8 @@ class Pod:
     """It is being deleted; it may still answer, and does not count."""
     scheduled: bool = False
     trouble: Trouble | None = None
+    address: str = ""
+    """Its IP; empty while it has none."""
 
 
 @dataclass(frozen=True, slots=True)

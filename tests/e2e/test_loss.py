@@ -44,8 +44,8 @@ def play(world: World, cause: str, what: Callable[[Stage], None]) -> Row:
     [
         ("promoted", partial(causes.promotion, weights=(5, 50))),
         ("aborted", partial(causes.abort_at_each_step, weights=(30,))),
-        ("deleted", causes.pods_deleted),
-        ("force-deleted", causes.pods_force_deleted),
+        ("deleted", partial(causes.pods_deleted, many=1)),
+        ("force-deleted", partial(causes.pods_force_deleted, many=1)),
         ("router-deleted", causes.routers_deleted),
         ("operator-killed", partial(causes.operator_killed_at_each_step, weights=(50,))),
     ],

@@ -44,6 +44,7 @@ def read_pod(pod: Json) -> Pod:
         leaving="deletionTimestamp" in metadata or status.get("phase") in ("Failed", "Succeeded"),
         scheduled=bool(pod.get("spec", {}).get("nodeName")),
         trouble=None if ready else _trouble(pod, conditions),
+        address=status.get("podIP", ""),
     )
 
 

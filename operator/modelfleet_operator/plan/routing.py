@@ -108,6 +108,8 @@ def _arm(seen: Observed, revision: Revision, defaults: Defaults) -> Arm:
         host=f"{revision.name}.{domain}.",
         http_port=HTTP_PORT,
         grpc_port=GRPC_PORT if _speaks_grpc(revision) else None,
+        # One that leaves is kept by the routers as long as it passes their checks.
+        addresses=tuple(sorted(pod.address for pod in seen.pods_of(revision.name) if pod.address)),
     )
 
 

@@ -226,6 +226,13 @@ def test_what_a_pod_is_and_whose() -> None:
     )
 
 
+def test_a_pod_has_an_address_as_soon_as_its_status_says_so() -> None:
+    assert read_pod({"metadata": {"name": "x"}, "status": {"podIP": "10.0.0.1"}}).address == (
+        "10.0.0.1"
+    )
+    assert read_pod({"metadata": {"name": "x"}, "status": {}}).address == ""
+
+
 def test_a_pod_without_our_label_or_any_status_belongs_to_no_revision() -> None:
     read = read_pod({"metadata": {"name": "x"}})
     assert (read.revision, read.ready, read.scheduled) == ("", False, False)
