@@ -75,7 +75,7 @@ def pod(**fields: Any) -> dict[str, Any]:
     return {"spec": {"podTemplate": fields}}
 
 
-STEPS = [{"weight": 5, "pause": "2m"}, {"weight": 50}]
+STEPS: list[dict[str, Any]] = [{"weight": 5, "pause": "2m"}, {"weight": 50}]
 
 
 def routed(rollout: dict[str, Any] | None = None, **routing: Any) -> dict[str, Any]:

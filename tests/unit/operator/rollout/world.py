@@ -260,7 +260,7 @@ class World:
         self.policy = Policy(
             steps=steps,
             on_failure=failing,
-            full=bool(steps) and not steps[0].weight,
+            full=any(not step.weight for step in steps),
             bake=self.chance.choice((timedelta(0), timedelta(0), timedelta(minutes=2))),
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
@@ -142,7 +143,7 @@ def ask_blue_green(model: str, **more: object) -> Act:
     return lambda world: world.ask(model, replicas=3, rollout=rollout)
 
 
-def ask_autoscaled(model: str, load: int, **more: object) -> Act:
+def ask_autoscaled(model: str, load: int, **more: Any) -> Act:
     def act(world: RoutedWorld) -> None:
         world.load[NAME] = load
         bounds = {"minReplicas": 1, "maxReplicas": 8}
