@@ -277,10 +277,8 @@ def _has_rolled(wanted: Iterable[Json], deployment: Json) -> bool:
     if not all(_same(each, deployment) for each in wanted if each["kind"] == deployment["kind"]):
         return False
     status, asked = deployment.get("status", {}), deployment["spec"]["replicas"]
-    return (
-        status.get("observedGeneration") == deployment["metadata"]["generation"]
-        and status.get("updatedReplicas") == status.get("replicas") == asked
-    )
+    current: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    return current and status.get("updatedReplicas") == status.get("replicas") == asked
 
 
 def _takes_requests(router: Json) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
@@ -127,22 +128,22 @@ REQUESTS = {"requests": {"cpu": "1000m"}}
 ANALYSIS = {"maxErrorRate": "5%", "minRequests": 50, "warmUp": "0s", "timeout": "24h"}
 
 
-def ask(model: str, replicas: int = 2, name: str = NAME, **more: object) -> Act:
+def ask(model: str, replicas: int = 2, name: str = NAME, **more: Any) -> Act:
     """Rolling."""
     return lambda world: world.ask(model, name, replicas=replicas, **more)
 
 
-def ask_by_steps(model: str, steps: tuple[object, ...] = STEPS, n: int = 2, **more: object) -> Act:
+def ask_by_steps(model: str, steps: tuple[object, ...] = STEPS, n: int = 2, **more: Any) -> Act:
     rollout = {"strategy": "Progressive", "steps": list(steps), **more}
     return lambda world: world.ask(model, replicas=n, rollout=rollout)
 
 
-def ask_blue_green(model: str, **more: object) -> Act:
+def ask_blue_green(model: str, **more: Any) -> Act:
     rollout = {"strategy": "BlueGreen", **more}
     return lambda world: world.ask(model, replicas=3, rollout=rollout)
 
 
-def ask_autoscaled(model: str, load: int, **more: object) -> Act:
+def ask_autoscaled(model: str, load: int, **more: Any) -> Act:
     def act(world: RoutedWorld) -> None:
         world.load[NAME] = load
         bounds = {"minReplicas": 1, "maxReplicas": 8}
