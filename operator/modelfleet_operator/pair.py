@@ -278,7 +278,8 @@ def _has_rolled(wanted: Iterable[Json], deployment: Json) -> bool:
         return False
     status, asked = deployment.get("status", {}), deployment["spec"]["replicas"]
     current: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
-    return current and status.get("updatedReplicas") == status.get("replicas") == asked
+    rolled: bool = status.get("updatedReplicas") == status.get("replicas") == asked
+    return current and rolled
 
 
 def _takes_requests(router: Json) -> bool:
