@@ -281,8 +281,9 @@ def _has_rolled(wanted: Iterable[Json], deployment: Json) -> bool:
     if not all(_same(each, deployment) for each in wanted if each["kind"] == deployment["kind"]):
         return False
     status, asked = deployment.get("status", {}), deployment["spec"]["replicas"]
-    current = status.get("observedGeneration") == deployment["metadata"]["generation"]
-    return current and bool(status.get("updatedReplicas") == status.get("replicas") == asked)
+    current: bool = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    rolled: bool = status.get("updatedReplicas") == status.get("replicas") == asked
+    return current and rolled
 
 
 def _takes_requests(router: Json) -> bool:

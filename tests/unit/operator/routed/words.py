@@ -128,17 +128,17 @@ REQUESTS = {"requests": {"cpu": "1000m"}}
 ANALYSIS = {"maxErrorRate": "5%", "minRequests": 50, "warmUp": "0s", "timeout": "24h"}
 
 
-def ask(model: str, replicas: int = 2, name: str = NAME, **more: object) -> Act:
+def ask(model: str, replicas: int = 2, name: str = NAME, **more: Any) -> Act:
     """Rolling."""
     return lambda world: world.ask(model, name, replicas=replicas, **more)
 
 
-def ask_by_steps(model: str, steps: tuple[object, ...] = STEPS, n: int = 2, **more: object) -> Act:
+def ask_by_steps(model: str, steps: tuple[object, ...] = STEPS, n: int = 2, **more: Any) -> Act:
     rollout = {"strategy": "Progressive", "steps": list(steps), **more}
     return lambda world: world.ask(model, replicas=n, rollout=rollout)
 
 
-def ask_blue_green(model: str, **more: object) -> Act:
+def ask_blue_green(model: str, **more: Any) -> Act:
     rollout = {"strategy": "BlueGreen", **more}
     return lambda world: world.ask(model, replicas=3, rollout=rollout)
 
