@@ -220,8 +220,9 @@ def test_a_flags_value_that_cannot_be(runtime: Runtime) -> None:
 
 
 def test_inspect_looks_at_no_address(runtime: Runtime) -> None:
-    failure = runtime.failure("inspect", "http://host/m.onnx")
-    assert failure.message.startswith("inspect takes the path of a file or a folder, not http://")
+    process = runtime.start("inspect", "http://host/m.onnx")
+    assert process.end() == EXIT_CODES[FailureReason.DOCUMENT_INVALID]
+    assert "inspect takes the path of a file or a folder, not http://" in process.lines[-1]
 
 
 def test_served_from_an_address_that_is_asked_at_each_start(

@@ -159,8 +159,10 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
         return _going(facts, stable, told, weights, Phase.STARTING, say)
     goal = _goal(facts, step)
     weights = shift.towards(facts, stable, candidate, goal)
-    there = has_pods_for(facts, goal)
-    if facts.served and there and facts.weight(candidate) == weights.get(candidate, 0) == goal:
+    weights = shift.relieved(facts, stable, candidate, weights)
+    has, lent = facts.weight(candidate), not facts.arm(stable).usable
+    as_wanted = has == weights.get(candidate, 0) and (has == goal or (lent and has > goal))
+    if facts.served and has_pods_for(facts, goal) and as_wanted:
         held = held or facts.now
         told = replace_told(told, held_since=written_time(held))
         left, why = _hold(facts, step, held)

@@ -178,8 +178,9 @@ STORIES = (
         ask("v1"),
         (
             (serves("v1"), sicken("v1")),
-            # There is nothing to protect, and so nothing to wait for.
             (at_once, ask_by_steps("v2", PROMOTED)),
+            # It has lent its share; whether the new one stays is still for somebody to say.
+            (phase("Holding", step=0), say(labels.PROMOTE, "all")),
         ),
         both(serves("v2"), runs("v1", 0)),
     ),

@@ -100,7 +100,7 @@ HEADERS: list[Row] = [
     ("a timeout with a plus", post("x-request-timeout-ms: +10"), 400, "milliseconds"),
     ("a timeout of fractions", post("x-request-timeout-ms: 1e3"), 400, "milliseconds"),
     ("an upgrade", post("connection: upgrade", "upgrade: h2c"), 400, "without Upgrade"),
-    ("a websocket", line(b"GET /predict HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket"), 405, "POST"),
+    ("a websocket", line(b"GET /predict HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket"), 400, "without Upgrade"),
 ]  # fmt: skip
 
 FRAMING: list[Row] = [
