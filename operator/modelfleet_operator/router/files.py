@@ -23,6 +23,8 @@ MOST_BYTES: Final = 1_000_000
 MOST_WATCHED: Final = 24
 """Files of endpoints, each of which takes one of the 128 inotify instances that the processes of
 one user have on a node: Envoy aborts when it gets none."""
+_OF_A_ROLLOUT: Final = 4
+"""Files of one site while it rolls out: two revisions, over two protocols."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class _Choice:
 
     def take(self, site: Site) -> None:
         part = self._made(site, self.pair.discovery)
-        if part.endpoints and len(part.endpoints) + self._watched() > MOST_WATCHED:
+        if part.endpoints and not self._may_watch(part.name):
             part = self._made(site, Discovery.DNS)
             self.by_dns.add(site.name)
         if why := self._no_place(part):
@@ -138,8 +140,18 @@ class _Choice:
             )
         return why
 
+    def _may_watch(self, name: str) -> bool:
+        """Decided once for each site: a cluster that is found in another way is built anew, and for
+        a moment has no pods."""
+        old = self.before.get(name)
+        if old is not None:
+            return bool(old.endpoints)
+        return self._watched() + _OF_A_ROLLOUT <= MOST_WATCHED
+
     def _watched(self) -> int:
-        return sum(len(part.endpoints) for part in self.parts.values())
+        """With room for each to roll out."""
+        found = (len(part.endpoints) for part in self.parts.values() if part.endpoints)
+        return sum(max(many, _OF_A_ROLLOUT) for many in found)
 
     def files(self) -> Files:
         parts = [self.parts[name] for name in sorted(self.parts)]

@@ -196,17 +196,21 @@ def test_no_more_files_are_watched_than_a_node_has_watches() -> None:
     pair = Pair(discovery=Discovery.ENDPOINTS)
     sites = [
         site(f"s-{n}", f"s-{n}-a", http_port=10_000 + 2 * n, grpc_port=10_001 + 2 * n)
-        for n in range(MOST_WATCHED + 3)
+        for n in range(MOST_WATCHED // 4 + 3)
     ]
     made = files(sites, pair)
-    assert len(made.by_dns) == 3
-    assert len([file for file in made.data if "_endpoints" in file]) == MOST_WATCHED
+    assert len(made.by_dns) == 3, "with room for two revisions over two protocols of each"
+    assert len([file for file in made.data if "_endpoints" in file]) == MOST_WATCHED // 4
     # One more name before all others takes nobody's watch.
     more = files([site("a", "a-a", http_port=11_000, grpc_port=11_001), *sites], pair, made.data)
     assert more.by_dns == made.by_dns | {"a"}
     # Nor does one that is found by DNS already and has an earlier name than others.
     assert files([*sites, site("a", "a-a", http_port=11_000, grpc_port=11_001)], pair,
                  more.data).data == more.data  # fmt: skip
+    # And a rollout changes for nobody how pods are found: its clusters would be built anew.
+    rolling = [replace(each, arms=(*each.arms, arm(f"{each.name}-b"))) for each in sites]
+    assert files(rolling, pair, made.data).by_dns == made.by_dns
+    assert files(sites[:-1], pair, made.data).by_dns < made.by_dns, "nor does one that goes"
 
 
 @pytest.mark.parametrize(
