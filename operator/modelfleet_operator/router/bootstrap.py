@@ -13,11 +13,9 @@ from modelfleet_operator.router.clusters import watched
 from modelfleet_operator.router.listeners import connection_manager, listener, socket_address
 from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import MIB
+from modelfleet_operator.statistics.latency import LADDER
 
-LADDER_MS: Final[tuple[float, ...]] = (
-    1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 400,
-    500, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000, 4000, 5000, 7500, 10000, 15000, 30000, 60000,
-)  # fmt: skip
+LADDER_MS: Final = LADDER
 """Bounds of the latency buckets, in milliseconds. Against a limit that is one of them, a share of
 slow requests is counted and not interpolated."""
 
