@@ -356,3 +356,13 @@ def test_an_earlier_revision_stays_while_the_address_sends_somebody_to_it(
     """So it is when a deployment comes to the routers with a change."""
     found = decide(stable=B, arms={A: earlier, B: arm(4)}, written={B: 10000})
     assert found.pods.get(A) == pods
+
+
+def test_a_step_is_held_with_a_share_that_was_lent() -> None:
+    """The stable revision has no pod: the candidate has all of the traffic, at the same step."""
+    lent = {"arms": {A: arm(0, 4), B: arm(4)}, "written": {B: 10000}}
+    found = decide(told=told(Phase.STARTING, step=1), **lent)
+    assert (phase(found), found.weights, found.stable) == (Phase.HOLDING, {B: 10000}, A)
+    promoted = decide(told=told(step=1), verbs=Verbs(promoted=FULL), **lent)
+    assert promoted.told is not None
+    assert promoted.told.step == 2
