@@ -19,9 +19,7 @@ from kubernetes.aio.config.kube_config import load_kube_config
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.cluster.errors import ApiError, Conflict, NotFound, Refused, Unavailable
-from modelfleet_operator.kinds import Kind
-
-Json = dict[str, Any]
+from modelfleet_operator.kinds import Json, Kind
 
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _TIMEOUT_S = 30.0

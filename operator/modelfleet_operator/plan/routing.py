@@ -17,7 +17,6 @@ from modelfleet_operator.router import intervals
 from modelfleet_operator.router.names import FIRST_SITE_PORT, LAST_SITE_PORT
 from modelfleet_operator.router.site import (
     Arm,
-    Retries,
     Site,
     StickyCookie,
     StickyHeader,
@@ -74,7 +73,7 @@ def _site(
         intervals=line,
         sticky=_sticky(spec),
         timeout_s=_longest_s(parts, weights, spec),
-        retries=Retries(spec.routing.retries),
+        retries=spec.routing.retries,
     )
 
 

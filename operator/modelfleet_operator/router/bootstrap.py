@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
 from modelfleet_operator.router.clusters import watched
 from modelfleet_operator.router.listeners import connection_manager, listener, socket_address
-from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import MIB
 from modelfleet_operator.statistics.latency import LADDER
 

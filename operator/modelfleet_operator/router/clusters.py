@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelfleet_contract import READY_PATH
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
-from modelfleet_operator.router.names import ClusterName, Json
+from modelfleet_operator.router.names import ClusterName
 from modelfleet_operator.router.site import Arm, Discovery, Protocol, Site
 
 TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"

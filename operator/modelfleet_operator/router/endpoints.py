@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
 from modelfleet_operator.router.clusters import load_assignment, ports
-from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import Site
 
 TYPE: Final = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
-from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.part import Part, of_site, read
 from modelfleet_operator.router.prove import faults
 from modelfleet_operator.router.route_configuration import route_configuration

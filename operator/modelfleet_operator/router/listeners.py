@@ -7,9 +7,9 @@ so a change of weights must leave every byte of it as it was.
 from collections.abc import Iterable
 from typing import Final
 
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
 from modelfleet_operator.router.clusters import watched
-from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import Protocol, Site
 
 TYPE: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"

@@ -6,11 +6,10 @@ the name in Envoy's statistics, so the parts can be told apart again.
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from modelfleet_operator.router.site import Protocol
 
-Json = dict[str, Any]
 """A resource of Envoy or of Kubernetes, as it is written."""
 
 ADMIN_PORT: Final = 9901

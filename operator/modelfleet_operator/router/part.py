@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import clusters, endpoints, listeners, names
-from modelfleet_operator.router.names import ClusterName, Json
+from modelfleet_operator.router.names import ClusterName
 from modelfleet_operator.router.routes import virtual_host
 from modelfleet_operator.router.site import Discovery, Site
 

@@ -15,10 +15,9 @@ from typing import Final
 from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT_NAME
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
-from modelfleet_operator.kinds import Kind
+from modelfleet_operator.kinds import Json, Kind
 from modelfleet_operator.router import names
 from modelfleet_operator.router.bootstrap import LADDER_MS, Bounds, bootstrap
-from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.site import MIB, Site
 
 NAME: Final = "modelfleet-router"

@@ -10,8 +10,8 @@ name, and `prove.py` keeps a bad one out.
 from collections.abc import Iterable
 from typing import Final
 
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
-from modelfleet_operator.router.names import Json
 from modelfleet_operator.router.routes import said_by, says
 
 TYPE: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"

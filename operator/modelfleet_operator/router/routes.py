@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from modelfleet_operator.api.routing import Retries
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
-from modelfleet_operator.router.names import ClusterName, Json
+from modelfleet_operator.router.names import ClusterName
 from modelfleet_operator.router.site import (
     Intervals,
     Match,
     Mirror,
     Protocol,
-    Retries,
     Site,
     StickyCookie,
     StickyHeader,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from modelfleet_operator.api.routing import Retries
+
 WHOLE: Final = 10_000
 """What the parts of a split sum to."""
 
@@ -19,15 +21,6 @@ class Protocol(StrEnum):
 
     HTTP = "http"
     GRPC = "grpc"
-
-
-class Retries(StrEnum):
-    """Which failed requests are sent again, to another pod."""
-
-    SAFE = "Safe"
-    """Those of which no pod has seen anything."""
-    IDEMPOTENT = "Idempotent"
-    """These, and those whose connection broke before an answer: a model may compute them twice."""
 
 
 class Discovery(StrEnum):

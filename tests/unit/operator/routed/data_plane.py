@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelfleet_operator.cluster.routers import RouterApi, Silent
+from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
-from modelfleet_operator.router.names import ClusterName, Json
+from modelfleet_operator.router.names import ClusterName
 
 Files = Mapping[str, str]
 """Text by name, as a ConfigMap has it."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from modelfleet_operator.api.routing import Retries
 from modelfleet_operator.router.files import Pair
-from modelfleet_operator.router.site import Arm, Discovery, Retries
+from modelfleet_operator.router.site import Arm, Discovery
 from tests.unit.operator.router.bed import on_ports, running, until
 from tests.unit.operator.router.builders import A, B, arm
 from tests.unit.operator.router.callers import arms, call_all
