@@ -1,14 +1,17 @@
 """How requests reach the revisions: `spec.routing`."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Shared
-from modelfleet_operator.api.rules import rule, rules
+from modelfleet_operator.api.pod import ObjectName
+from modelfleet_operator.api.rules import SET, rule, rules
 
 HEADER_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9_]*$"
 COOKIE_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9_]*$"
+HOSTNAME_PATTERN = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 
 class RoutingMode(StrEnum):
@@ -19,6 +22,9 @@ class RoutingMode(StrEnum):
     ROUTER = "Router"
     """A pair of Envoy pods, which the ModelDeployments of a namespace share. It splits the traffic,
     and finds replaced pods by itself."""
+    GATEWAY = "Gateway"
+    """A Gateway that is there already splits what comes to it, by an HTTPRoute of the Gateway
+    API's standard channel. The address inside the cluster is a plain Service beside it."""
 
 
 class Retries(StrEnum):
@@ -70,28 +76,116 @@ class Sticky(Shared):
     """The name of a cookie. A caller without it is given one."""
 
 
+Hostname = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            rule(
+                f"self.matches(r'{HOSTNAME_PATTERN}')",
+                "write a host's name in lower-case letters, digits, - and ., like "
+                "models.example.com or *.example.com.",
+            )
+        ),
+    ),
+]
+SectionName = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class GrpcListener(Shared):
+    """Where gRPC comes in at a Gateway."""
+
+    section_name: SectionName | None = None
+    """The listener. Default: that of HTTP, or any."""
+
+    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
+    """The hosts that callers name. Default: all that the listener takes."""
+
+
+class Gateway(Shared):
+    """The Gateway that takes the requests."""
+
+    # The Gateway API lets a listener have either an HTTPRoute or a GRPCRoute for the same host.
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.grpc) || (has(self.grpc.sectionName) && "
+                "has(self.sectionName) && self.grpc.sectionName != self.sectionName) || "
+                "(has(self.hostnames) && self.hostnames.size() > 0 && has(self.grpc.hostnames) && "
+                "self.grpc.hostnames.size() > 0 && "
+                "!self.grpc.hostnames.exists(one, one in self.hostnames))",
+                "the Gateway API keeps gRPC apart from HTTP: give both a sectionName, another "
+                "listener each, or give both hostnames, other ones each.",
+                ".grpc",
+            )
+        )
+    )
+
+    name: ObjectName
+    """Its name."""
+
+    namespace: ObjectName | None = None
+    """Where it is; it has to allow routes from here. Default: the same namespace."""
+
+    section_name: SectionName | None = None
+    """The listener. Default: any that takes the route."""
+
+    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
+    """The hosts that callers name. Default: all that the listener takes."""
+
+    grpc: GrpcListener | None = None
+    """Where gRPC comes in: at another listener, or for other hosts. Default: it does not."""
+
+
 class Routing(Shared):
     """How requests reach the revisions."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "self.mode == 'Router' || !has(self.sticky)",
+                "self.mode != 'Direct' || !has(self.sticky)",
                 "sticky has no effect without a router: write mode: Router, or leave sticky out.",
                 ".sticky",
             ),
             rule(
-                "self.mode == 'Router' || self.retries == 'Safe'",
+                "self.mode != 'Direct' || self.retries == 'Safe'",
                 "retries has no effect without a router: write mode: Router, or leave retries out.",
                 ".retries",
+            ),
+            rule(
+                "self.mode != 'Gateway' || !has(self.sticky)",
+                "the Gateway API's standard channel knows no sticky callers: write mode: Router, "
+                "or leave sticky out.",
+                ".sticky",
+            ),
+            rule(
+                "self.mode != 'Gateway' || self.retries == 'Safe'",
+                "the Gateway API's standard channel knows no retries: write mode: Router, or "
+                "leave retries out.",
+                ".retries",
+            ),
+            rule(
+                "self.mode != 'Gateway' || has(self.gateway)",
+                "say which Gateway: add gateway with its name, and its namespace where that is "
+                "another.",
+                ".gateway",
+            ),
+            rule(
+                "self.mode == 'Gateway' || !has(self.gateway)",
+                "gateway has no effect on this mode: write mode: Gateway, or leave gateway out.",
+                ".gateway",
             ),
         )
     )
 
     mode: RoutingMode = RoutingMode.DIRECT
     """Direct: the address is a plain Service, and all traffic moves at once. Router: a pair of
-    Envoy pods in the namespace splits the traffic, as a progressive rollout needs it. Default
-    Direct."""
+    Envoy pods in the namespace splits the traffic, as a progressive rollout needs it. Gateway: a
+    Gateway of the cluster splits what comes to it. Default Direct."""
+
+    gateway: Gateway | None = None
+    """The Gateway of mode Gateway."""
 
     sticky: Sticky | None = None
     """Keep each caller on the revision that it had, while weights move. Default: each request is
