@@ -5,6 +5,7 @@
       Deployment digits-x             workloads  what runs of each revision, in numbers
         Pod digits-x-...              pods       each pod, and what keeps it from serving
       ConfigMap digits-routes         routing    how routers split the traffic, and what they do
+        or HTTPRoute digits           routing    the same of a Gateway
       Service digits                  address    which revision the address selects, and which
         EndpointSlice digits-...                 revisions' pods stand behind it at this moment
 

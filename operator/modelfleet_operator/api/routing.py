@@ -23,8 +23,8 @@ class RoutingMode(StrEnum):
     """A pair of Envoy pods, which the ModelDeployments of a namespace share. It splits the traffic,
     and finds replaced pods by itself."""
     GATEWAY = "Gateway"
-    """A Gateway that is there already splits what comes to it, by an HTTPRoute of the Gateway
-    API's standard channel. The address inside the cluster is a plain Service beside it."""
+    """A Gateway of the cluster (Gateway API) splits what comes to it; the address is as with
+    Direct."""
 
 
 class Retries(StrEnum):
@@ -93,16 +93,6 @@ Hostname = Annotated[
 SectionName = Annotated[str, Field(min_length=1, max_length=253)]
 
 
-class GrpcListener(Shared):
-    """Where gRPC comes in at a Gateway."""
-
-    section_name: SectionName | None = None
-    """The listener. Default: that of HTTP, or any."""
-
-    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
-    """The hosts that callers name. Default: all that the listener takes."""
-
-
 class Gateway(Shared):
     """The Gateway that takes the requests."""
 
@@ -110,14 +100,11 @@ class Gateway(Shared):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!has(self.grpc) || (has(self.grpc.sectionName) && "
-                "has(self.sectionName) && self.grpc.sectionName != self.sectionName) || "
-                "(has(self.hostnames) && self.hostnames.size() > 0 && has(self.grpc.hostnames) && "
-                "self.grpc.hostnames.size() > 0 && "
-                "!self.grpc.hostnames.exists(one, one in self.hostnames))",
-                "the Gateway API keeps gRPC apart from HTTP: give both a sectionName, another "
-                "listener each, or give both hostnames, other ones each.",
-                ".grpc",
+                "!has(self.grpcSectionName) || "
+                "(has(self.sectionName) && self.sectionName != self.grpcSectionName)",
+                "the Gateway API keeps gRPC apart from HTTP: write sectionName too, another "
+                "listener of the Gateway.",
+                ".grpcSectionName",
             )
         )
     )
@@ -131,11 +118,11 @@ class Gateway(Shared):
     section_name: SectionName | None = None
     """The listener. Default: any that takes the route."""
 
+    grpc_section_name: SectionName | None = None
+    """The listener for gRPC. Default: gRPC does not come in there."""
+
     hostnames: tuple[Hostname, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
     """The hosts that callers name. Default: all that the listener takes."""
-
-    grpc: GrpcListener | None = None
-    """Where gRPC comes in: at another listener, or for other hosts. Default: it does not."""
 
 
 class Routing(Shared):
@@ -144,36 +131,19 @@ class Routing(Shared):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "self.mode != 'Direct' || !has(self.sticky)",
+                "self.mode == 'Router' || !has(self.sticky)",
                 "sticky has no effect without a router: write mode: Router, or leave sticky out.",
                 ".sticky",
             ),
             rule(
-                "self.mode != 'Direct' || self.retries == 'Safe'",
+                "self.mode == 'Router' || self.retries == 'Safe'",
                 "retries has no effect without a router: write mode: Router, or leave retries out.",
                 ".retries",
             ),
             rule(
-                "self.mode != 'Gateway' || !has(self.sticky)",
-                "the Gateway API's standard channel knows no sticky callers: write mode: Router, "
-                "or leave sticky out.",
-                ".sticky",
-            ),
-            rule(
-                "self.mode != 'Gateway' || self.retries == 'Safe'",
-                "the Gateway API's standard channel knows no retries: write mode: Router, or "
-                "leave retries out.",
-                ".retries",
-            ),
-            rule(
-                "self.mode != 'Gateway' || has(self.gateway)",
-                "say which Gateway: add gateway with its name, and its namespace where that is "
-                "another.",
-                ".gateway",
-            ),
-            rule(
-                "self.mode == 'Gateway' || !has(self.gateway)",
-                "gateway has no effect on this mode: write mode: Gateway, or leave gateway out.",
+                "(self.mode == 'Gateway') == has(self.gateway)",
+                "mode: Gateway and gateway (at least its name) go together: write both, or leave "
+                "both out.",
                 ".gateway",
             ),
         )
@@ -181,8 +151,8 @@ class Routing(Shared):
 
     mode: RoutingMode = RoutingMode.DIRECT
     """Direct: the address is a plain Service, and all traffic moves at once. Router: a pair of
-    Envoy pods in the namespace splits the traffic, as a progressive rollout needs it. Gateway: a
-    Gateway of the cluster splits what comes to it. Default Direct."""
+    Envoy pods in the namespace splits the traffic, as a progressive rollout needs it.
+    Default Direct."""
 
     gateway: Gateway | None = None
     """The Gateway of mode Gateway."""

@@ -46,3 +46,15 @@ def of_revision(kind: Kind, resource: Resource, revision: Revision, body: Json) 
 def selector(resource: Resource, revision: str) -> dict[str, str]:
     """Finds the pods of one revision, and never those of another ModelDeployment."""
     return {labels.DEPLOYMENT: resource.name, labels.REVISION: revision}
+
+
+def of_gateway(resource: Resource) -> dict[str, str]:
+    """The labels of what a Gateway is told."""
+    return {
+        "app.kubernetes.io/name": "modelfleet-runtime",
+        "app.kubernetes.io/instance": resource.name,
+        "app.kubernetes.io/component": "routing",
+        "app.kubernetes.io/managed-by": labels.MANAGER,
+        labels.DEPLOYMENT: resource.name,
+        labels.ROLE: labels.GATEWAY_ROUTE,
+    }

@@ -9,6 +9,7 @@ from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import NotFound
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
+from modelfleet_operator.observe.gateway import may_have_routes, read_gateway, read_routes
 from modelfleet_operator.observe.kinds import (
     read_address,
     read_resource,
@@ -49,6 +50,10 @@ async def observe(
     service = next((s for s in by_kind["Service"] if s["metadata"]["name"] == name), None)
     read = tuple(sorted((read_pod(p) for p in pods), key=lambda p: p.name))
     resource = read_resource(found)
+    routes: list[Json] = []
+    if may_have_routes(resource, service):
+        routes = [r for r in await read_routes(cluster, resource) if _is_child(r, uid)]
+        by_kind |= {each["kind"]: [each] for each in routes}
     routing = await read_routing(cluster, routers, resource, by_kind["ConfigMap"])
     return Observed(
         now=now,
@@ -64,6 +69,7 @@ async def observe(
             {p.name: p.revision for p in read},
         ),
         routing=routing,
+        gateway=await read_gateway(cluster, resource, routes, slices),
         children={
             ChildKey(kind, item["metadata"]["name"]): item
             for kind, items in by_kind.items()
@@ -80,7 +86,7 @@ def _is_child(item: Json, uid: str) -> bool:
     a backup) has no controller, and is taken in.
     """
     metadata = item["metadata"]
-    if metadata["labels"].get("app.kubernetes.io/managed-by") != labels.MANAGER:
+    if metadata.get("labels", {}).get("app.kubernetes.io/managed-by") != labels.MANAGER:
         return False
     owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
     return owner is None or owner["uid"] == uid
