@@ -6,12 +6,28 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Shared
-from modelfleet_operator.api.pod import ObjectName
-from modelfleet_operator.api.rules import SET, rule, rules
+from modelfleet_operator.api.gateway import Gateway
+from modelfleet_operator.api.rules import ATOMIC, map_by, rule, rules
 
+VARIANT_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 HEADER_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9_]*$"
 COOKIE_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9_]*$"
-HOSTNAME_PATTERN = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+
+VariantName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=20,
+        json_schema_extra=rules(
+            rule(
+                f"self.matches(r'{VARIANT_PATTERN}')",
+                "write a variant's name in lower-case letters, digits and -, beginning with a "
+                "letter.",
+            )
+        ),
+    ),
+]
 
 
 class RoutingMode(StrEnum):
@@ -23,8 +39,7 @@ class RoutingMode(StrEnum):
     """A pair of Envoy pods, which the ModelDeployments of a namespace share. It splits the traffic,
     and finds replaced pods by itself."""
     GATEWAY = "Gateway"
-    """A Gateway of the cluster (Gateway API) splits what comes to it; the address is as with
-    Direct."""
+    """A Gateway of the cluster (Gateway API) splits what comes to it."""
 
 
 class Retries(StrEnum):
@@ -76,53 +91,69 @@ class Sticky(Shared):
     """The name of a cookie. A caller without it is given one."""
 
 
-Hostname = Annotated[
-    str,
-    Field(
+class HeaderMatch(Shared):
+    """A request header with exactly this value."""
+
+    name: str = Field(
         min_length=1,
-        max_length=253,
+        max_length=128,
         json_schema_extra=rules(
             rule(
-                f"self.matches(r'{HOSTNAME_PATTERN}')",
-                "write a host's name in lower-case letters, digits, - and ., like "
-                "models.example.com or *.example.com.",
+                f"self.matches(r'{HEADER_PATTERN}')",
+                "write the name of a header, like x-variant.",
             )
         ),
-    ),
-]
-SectionName = Annotated[str, Field(min_length=1, max_length=253)]
+    )
+    """The header's name; upper and lower case are the same."""
+
+    value: str = Field(
+        max_length=256,
+        json_schema_extra=rules(
+            rule(r"self.matches(r'^[ -~]*$')", "write printable ASCII characters.")
+        ),
+    )
+    """What it has to say, in full."""
 
 
-class Gateway(Shared):
-    """The Gateway that takes the requests."""
+class Match(Shared):
+    """Some requests, and the variant that answers them."""
 
-    # The Gateway API lets a listener have either an HTTPRoute or a GRPCRoute for the same host.
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!has(self.grpcSectionName) || "
-                "(has(self.sectionName) && self.sectionName != self.grpcSectionName)",
-                "the Gateway API keeps gRPC apart from HTTP: write sectionName too, another "
-                "listener of the Gateway.",
-                ".grpcSectionName",
+                "has(self.headers) && self.headers.size() > 0 || self.path != '/'",
+                "this would take every request: write headers or a path.",
             )
         )
     )
 
-    name: ObjectName
-    """Its name."""
+    headers: tuple[HeaderMatch, ...] = Field(
+        default=(), max_length=4, json_schema_extra=map_by("name")
+    )
+    """The request has all of these."""
 
-    namespace: ObjectName | None = None
-    """Where it is; it has to allow routes from here. Default: the same namespace."""
+    path: str = Field(
+        default="/",
+        min_length=1,
+        max_length=256,
+        json_schema_extra=rules(
+            rule(r"self.matches(r'^/[!-~]*$')", "write how the path begins, like /v2/models.")
+        ),
+    )
+    """How the path begins. Default /, which is every path."""
 
-    section_name: SectionName | None = None
-    """The listener. Default: any that takes the route."""
+    variant: VariantName
+    """Which variant answers."""
 
-    grpc_section_name: SectionName | None = None
-    """The listener for gRPC. Default: gRPC does not come in there."""
 
-    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
-    """The hosts that callers name. Default: all that the listener takes."""
+class Mirror(Shared):
+    """Copies of requests for a variant, whose answers nobody gets."""
+
+    variant: VariantName
+    """Who gets them: a variant with the weight 0."""
+
+    percent: int = Field(default=100, ge=1, le=100)
+    """How many of all requests are copied. Default 100."""
 
 
 class Routing(Shared):
@@ -130,6 +161,22 @@ class Routing(Shared):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
+            # The earlier hides the later where all that it asks for, the later asks for too.
+            rule(
+                "!has(self.matches) || self.matches.all(a, self.matches.all(b, "
+                "self.matches.indexOf(a) >= self.matches.indexOf(b) || "
+                "!b.path.startsWith(a.path) || (has(a.headers) && a.headers.exists(h, "
+                "!has(b.headers) || !b.headers.exists(g, "
+                "g.name.lowerAscii() == h.name.lowerAscii() && g.value == h.value)))))",
+                "a match hides a later one, which no request would reach: write the narrower one "
+                "first, or take it out.",
+                ".matches",
+            ),
+            rule(
+                "!has(self.matches) || self.matches.all(a, self.matches.exists_one(b, b == a))",
+                "the same match stands twice: take one out.",
+                ".matches",
+            ),
             rule(
                 "self.mode == 'Router' || !has(self.sticky)",
                 "sticky has no effect without a router: write mode: Router, or leave sticky out.",
@@ -142,8 +189,7 @@ class Routing(Shared):
             ),
             rule(
                 "(self.mode == 'Gateway') == has(self.gateway)",
-                "mode: Gateway and gateway (at least its name) go together: write both, or leave "
-                "both out.",
+                "mode: Gateway and gateway go together: write both, or none.",
                 ".gateway",
             ),
         )
@@ -151,8 +197,8 @@ class Routing(Shared):
 
     mode: RoutingMode = RoutingMode.DIRECT
     """Direct: the address is a plain Service, and all traffic moves at once. Router: a pair of
-    Envoy pods in the namespace splits the traffic, as a progressive rollout needs it.
-    Default Direct."""
+    Envoy pods in the namespace splits the traffic, as a progressive rollout needs it. Default
+    Direct."""
 
     gateway: Gateway | None = None
     """The Gateway of mode Gateway."""
@@ -160,6 +206,14 @@ class Routing(Shared):
     sticky: Sticky | None = None
     """Keep each caller on the revision that it had, while weights move. Default: each request is
     drawn anew."""
+
+    matches: tuple[Match, ...] = Field(default=(), max_length=8, json_schema_extra=ATOMIC)
+    """Requests that go to one variant, whatever its weight. The first that fits decides."""
+
+    mirror: tuple[Mirror, ...] = Field(
+        default=(), max_length=4, json_schema_extra=map_by("variant")
+    )
+    """Variants that get copies of requests and answer nobody: shadows."""
 
     retries: Retries = Retries.SAFE
     """Safe: a request is sent to another pod only when no pod has seen it. Idempotent: also when

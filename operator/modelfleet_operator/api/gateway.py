@@ -1,0 +1,58 @@
+"""Which Gateway leads to the models: `spec.routing.gateway`."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from modelfleet_contract import Shared
+from modelfleet_operator.api.pod import ObjectName
+from modelfleet_operator.api.rules import SET, rule, rules
+
+HOSTNAME_PATTERN = r"^(\*\.)?[a-z0-9][-a-z0-9.]*$"
+
+Hostname = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            rule(
+                f"self.matches(r'{HOSTNAME_PATTERN}')",
+                "write a host in lower case, like models.example.com or *.example.com.",
+            )
+        ),
+    ),
+]
+# Of a wrong one it is said that there is no such Gateway, or listener.
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class Gateway(Shared):
+    """The Gateway of mode Gateway."""
+
+    # The Gateway API lets a listener have either an HTTPRoute or a GRPCRoute for the same host.
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.grpcSectionName) || "
+                "(has(self.sectionName) && self.sectionName != self.grpcSectionName)",
+                "a listener is for HTTP or for gRPC: write another one in sectionName.",
+                ".grpcSectionName",
+            )
+        )
+    )
+
+    name: ObjectName
+    """Its name."""
+
+    namespace: Name | None = None
+    """Its namespace. Default: the same."""
+
+    section_name: Name | None = None
+    """Its listener. Default: any."""
+
+    grpc_section_name: Name | None = None
+    """Its listener for gRPC. Default: none."""
+
+    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
+    """The hosts that callers name. Default: any."""
