@@ -1,8 +1,8 @@
 """Makes the cluster what the plan says. Nothing else writes.
 
 The order of one look: make and correct what revisions are made of, add pods, move the address and
-then what a Gateway is told, take pods away, prune. Each call is skipped when the object already read as it should in this look, so a
-look at a healthy resource writes nothing.
+then what a Gateway is told, take pods away, prune. Each call is skipped when the object already
+read as it should in this look, so a look at a healthy resource writes nothing.
 
 The number of pods is written when a Deployment is made, and after that through its scale
 subresource, by whoever decides on it. It is never part of what is applied: a field that was applied
@@ -22,7 +22,6 @@ from modelfleet_operator.cluster.errors import Conflict, NotFound, Refused
 from modelfleet_operator.drift import reads_as
 from modelfleet_operator.plan.types import Event, Verdict
 from modelfleet_operator.seen import ChildKey, Json, Observed
-
 
 _ROUTES: Final = frozenset(kind.kind for kind in kinds.ROUTES)
 

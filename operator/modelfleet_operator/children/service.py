@@ -13,12 +13,9 @@ from modelfleet_operator.seen import Json, Resource, Revision
 PORT: Final = 80
 
 
-def address(resource: Resource, serving: str, gateway: str | None = None) -> Json:
-    """Straight to the pods of one revision. `gateway`: which one leads to the models as well."""
-    made = _address(resource, selector(resource, serving), _ports(PORT))
-    if gateway is not None:
-        made["metadata"]["annotations"] = {labels.GATEWAY: gateway}
-    return made
+def address(resource: Resource, serving: str) -> Json:
+    """Straight to the pods of one revision."""
+    return _address(resource, selector(resource, serving), _ports(PORT))
 
 
 def through_routers(resource: Resource, site: Site) -> Json:

@@ -7,7 +7,7 @@ know who serves them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelfleet_operator.api.routing import Gateway
+from modelfleet_operator.api.gateway import Gateway
 from modelfleet_operator.router.routes import weights
 from modelfleet_operator.router.site import HeaderMatch, Mirror, Site
 

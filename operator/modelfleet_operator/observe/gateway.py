@@ -4,6 +4,7 @@ The picture of it is that of our own routers: a `RouterPod` that can not be coun
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,7 +12,9 @@ from dataclasses import replace
 from modelfleet_contract import HTTP_PORT_NAME
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
-from modelfleet_operator.api.routing import Gateway, RoutingMode
+from modelfleet_operator.api.gateway import Gateway
+from modelfleet_operator.api.routing import RoutingMode
+from modelfleet_operator.api.rules import DNS_NAME_PATTERN
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import NotFound, Refused
 from modelfleet_operator.gateway import written
@@ -20,7 +23,7 @@ from modelfleet_operator.gateway.routes import Routes, of_site
 from modelfleet_operator.kinds import Kind
 from modelfleet_operator.router.routes import version
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.router.written import SITE_KEY, read
+from modelfleet_operator.router.written import read, read_shares
 from modelfleet_operator.seen import InvalidSpec, Json, Resource, RouterPod, Routing
 
 
@@ -65,7 +68,7 @@ async def read_routing(
     read_ = {kind: read_route(each, controller) for kind, each in found.items()}
     told = _told(found.get(kinds.HTTP_ROUTE.kind))
     site, shares = (before.site, before.shares) if told is None else told
-    routers = ()
+    routers: tuple[RouterPod, ...] = ()
     if site is not None:
         wanted = of_site(site, gateway, resource.namespace)
         routers = tuple(as_routers(wanted, site, read_, read_reached(slices)))
@@ -84,7 +87,7 @@ def no_kind(kind: Kind) -> str:
     )
 
 
-def _told(http: Json | None) -> tuple[Site, Shares] | None:
+def _told(http: Json | None) -> tuple[Site, Mapping[str, Mapping[str, int]]] | None:
     """What the weights were made from: it stands beside them, so that both are written at once."""
     said = {} if http is None else http["metadata"].get("annotations") or {}
     site = read(said.get(labels.SITE, ""))
@@ -116,6 +119,8 @@ def as_routers(
 async def _controller(cluster: KubeApi, namespace: str, name: str) -> tuple[str, str]:
     """The name of the one that is to serve that Gateway, empty where we may not ask; and why there
     can be none."""
+    if not (re.match(DNS_NAME_PATTERN, namespace) and re.match(DNS_NAME_PATTERN, name)):
+        return "", f"there is no Gateway {name} in a namespace {namespace}"
     try:
         gateway = await cluster.get(kinds.GATEWAY, namespace, name)
     except NotFound:

@@ -9,7 +9,7 @@ from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import NotFound
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
-from modelfleet_operator.observe.gateway import may_have_routes, read_gateway, read_routes
+from modelfleet_operator.observe import gateway
 from modelfleet_operator.observe.kinds import (
     read_address,
     read_resource,
@@ -51,10 +51,13 @@ async def observe(
     read = tuple(sorted((read_pod(p) for p in pods), key=lambda p: p.name))
     resource = read_resource(found)
     routes: list[Json] = []
-    if may_have_routes(resource, service):
-        routes = [r for r in await read_routes(cluster, resource) if _is_child(r, uid)]
+    if gateway.may_have_routes(resource, service):
+        routes = [r for r in await gateway.read_routes(cluster, resource) if _is_child(r, uid)]
         by_kind |= {each["kind"]: [each] for each in routes}
     routing = await read_routing(cluster, routers, resource, by_kind["ConfigMap"])
+    asked = gateway.asked_for(resource)
+    if asked is not None:
+        routing = await gateway.read_routing(cluster, resource, asked, routes, slices, routing)
     return Observed(
         now=now,
         resource=resource,
@@ -69,7 +72,6 @@ async def observe(
             {p.name: p.revision for p in read},
         ),
         routing=routing,
-        gateway=await read_gateway(cluster, resource, routes, slices),
         children={
             ChildKey(kind, item["metadata"]["name"]): item
             for kind, items in by_kind.items()

@@ -41,7 +41,7 @@ async def read_routing(
     said = {} if own is None else own["metadata"].get("annotations", {})
     refused, leaving = said.get(labels.REFUSED, ""), read_time(said.get(labels.LEAVING))
     if not wanted:
-        return Routing(site, shares, leaving=leaving)
+        return Routing(site, shares, left=site, leaving=leaving)
     taken: frozenset[int] = frozenset()
     if site is None or refused:
         taken = await _taken(cluster, resource)
@@ -50,7 +50,12 @@ async def read_routing(
     counted = _is_moving(resource, site)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
     return Routing(
-        site, shares, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name))
+        site,
+        shares,
+        refused,
+        leaving=leaving,
+        taken=taken,
+        routers=tuple(sorted(asked, key=lambda r: r.name)),
     )
 
 

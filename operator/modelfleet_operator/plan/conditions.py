@@ -132,14 +132,16 @@ def _selector(deployment: str, shown: Sequence[Revision]) -> str:
 
 SOON = timedelta(milliseconds=300)
 """Nobody tells when a router serves something else, or reaches another pod: it has to be asked."""
+PATIENT = timedelta(seconds=10)
+"""Nobody tells when a Gateway that was missing is made."""
 WATCHFUL = timedelta(seconds=2)
 """While a share is held: the pods of the candidate may stop being reached."""
 
 
 def _routed_again(seen: Observed, verdict: Verdict, routed: Routed) -> timedelta | None:
     if routed.refused or routed.site is None:
-        return None
-    if not said.served(seen, routed.site) or not routed.through:
+        return None if routed.gateway is None else PATIENT
+    if not said.served(seen, routed.site) or not (routed.through or routed.gateway):
         return SOON
     if any(plan.demand for plan in verdict.variants) and not said.answering(seen):
         return SOON
