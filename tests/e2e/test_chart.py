@@ -51,6 +51,9 @@ MAY = [
     "delete configmaps",
     "list endpointslices.discovery.k8s.io",
     "create events",
+    "create httproutes.gateway.networking.k8s.io",
+    "delete grpcroutes.gateway.networking.k8s.io",
+    "get gateways.gateway.networking.k8s.io",
 ]
 
 MAY_NOT = [
@@ -75,6 +78,9 @@ MAY_NOT = [
     # Nothing by the lot.
     "deletecollection deployments.apps",
     "deletecollection services",
+    # A Gateway is whoever's made it.
+    "create gateways.gateway.networking.k8s.io",
+    "patch gateways.gateway.networking.k8s.io",
     # No other workloads, claims or quotas.
     "create daemonsets.apps",
     "create statefulsets.apps",

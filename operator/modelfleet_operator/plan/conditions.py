@@ -133,7 +133,8 @@ def _selector(deployment: str, shown: Sequence[Revision]) -> str:
 SOON = timedelta(milliseconds=300)
 """Nobody tells when a router serves something else, or reaches another pod: it has to be asked."""
 PATIENT = timedelta(seconds=10)
-"""Nobody tells when a Gateway that was missing is made."""
+"""Nobody tells when a Gateway is made or goes away; nor of routes, where the cluster has learnt of
+the Gateway API after the operator was started."""
 WATCHFUL = timedelta(seconds=2)
 """While a share is held: the pods of the candidate may stop being reached."""
 
@@ -148,7 +149,7 @@ def _routed_again(seen: Observed, verdict: Verdict, routed: Routed) -> timedelta
     again = None
     for plan in verdict.variants:
         again = _sooner(again, _variant_again(seen, plan))
-    return again
+    return again if routed.gateway is None else _sooner(again, PATIENT)
 
 
 def _variant_again(seen: Observed, plan: VariantPlan) -> timedelta | None:
