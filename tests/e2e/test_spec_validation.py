@@ -415,6 +415,11 @@ REFUSED = [
         "sticky has no effect without a router",
     ),
     Case(
+        "a router of its own without one",
+        {"spec": {"routing": {"router": "Dedicated"}}},
+        "router has no effect without one",
+    ),
+    Case(
         "retries without a router",
         {"spec": {"routing": {"retries": "Idempotent"}}},
         "retries has no effect without a router",
@@ -542,6 +547,7 @@ ACCEPTED = [
         matching({"path": "/v2", "headers": [header("x-b")]}, {"path": "/v2"}),
     ),
     Case("a shadow", arms(100, 0, mirror=[{"variant": "b", "percent": 10}])),
+    Case("routers of its own", routed(router="Dedicated")),
     Case("sticky callers", routed(sticky={"cookie": "mf-id"}, retries="Idempotent")),
     Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),
     Case("settings for a format to be found", engine("auto", precision="float16", compile=True)),
@@ -678,7 +684,7 @@ def test_defaults_are_written_into_the_object(kubectl: Program) -> None:
             "progressDeadline": "15m",
             "historyLimit": 5,
         },
-        "routing": {"mode": "Direct", "retries": "Safe"},
+        "routing": {"mode": "Direct", "router": "Shared", "retries": "Safe"},
     }
 
 
