@@ -38,6 +38,8 @@ there may be routes of ours."""
 SITE: Final = f"{GROUP}/site"
 SHARES: Final = f"{GROUP}/shares"
 """Annotations on an HTTPRoute: what its weights were made from."""
+ROUTERS: Final = f"{GROUP}/routers"
+"""Label on a resource's routing: the name of the pair of routers that it is for."""
 REFUSED: Final = f"{GROUP}/refused"
 """Annotation on a resource's routing: why the routers are not given it."""
 
@@ -51,6 +53,15 @@ FETCH_CONTAINER: Final = "fetch"
 
 LONGEST_NAME: Final = 52
 """A revision is called NAME-HASH with ten characters after the dash, and names a Service (63)."""
+
+
+SHARED_ROUTERS: Final = "modelfleet-router"
+"""The name of the pair that a namespace's ModelDeployments share."""
+
+
+def dedicated_routers(deployment: str) -> str:
+    """The name of the pair of one ModelDeployment."""
+    return f"{deployment}-router"
 
 
 def owned_by(deployment: str) -> str:
