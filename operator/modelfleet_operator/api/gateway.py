@@ -5,25 +5,10 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Shared
-from modelfleet_operator.api.pod import ObjectName
 from modelfleet_operator.api.rules import SET, rule, rules
 
-HOSTNAME_PATTERN = r"^(\*\.)?[a-z0-9][-a-z0-9.]*$"
-
-Hostname = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=253,
-        json_schema_extra=rules(
-            rule(
-                f"self.matches(r'{HOSTNAME_PATTERN}')",
-                "write a host in lower case, like models.example.com or *.example.com.",
-            )
-        ),
-    ),
-]
-# Of a wrong one it is said that there is no such Gateway, or listener.
+# Without shapes of their own, for the CRD has a limit of size. Of a wrong name it is said that there
+# is no such Gateway or listener, and of a wrong host what the API server says of the HTTPRoute.
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
@@ -42,7 +27,7 @@ class Gateway(Shared):
         )
     )
 
-    name: ObjectName
+    name: Name
     """Its name."""
 
     namespace: Name | None = None
@@ -54,5 +39,5 @@ class Gateway(Shared):
     grpc_section_name: Name | None = None
     """Its listener for gRPC. Default: none."""
 
-    hostnames: tuple[Hostname, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
+    hostnames: tuple[Name, ...] = Field(default=(), max_length=16, json_schema_extra=SET)
     """The hosts that callers name. Default: any."""
