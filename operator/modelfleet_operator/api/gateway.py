@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from modelfleet_contract import Shared
 from modelfleet_operator.api.rules import SET, rule, rules
 
-# Without shapes of their own, for the CRD has a limit of size. Of a wrong name it is said that there
+# Without shapes of their own: the CRD has a limit of size. Of a wrong name it is said that there
 # is no such Gateway or listener, and of a wrong host what the API server says of the HTTPRoute.
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 
