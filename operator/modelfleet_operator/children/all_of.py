@@ -50,7 +50,7 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
     if routed is not None and routed.site is not None and routed.gateway is not None:
         told = of_site(routed.site, routed.gateway, resource.namespace)
         made.append(http_route.build(resource, told, routed.site, verdict.shares))
-        made.append(grpc_route.build(resource, told))
+        made.append(grpc_route.build(resource, told, routed.site, verdict.shares))
     return tuple(child for child in made if child is not None)
 
 

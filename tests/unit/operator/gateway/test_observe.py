@@ -46,7 +46,7 @@ class Case:
 
     def tell(self, told: Site, **status: Any) -> None:
         one, routes = asking(self.asked), of_site(told, self.asked, NAMESPACE)
-        made = [http_route.build(one, routes, told, SHARES), grpc_route.build(one, routes)]
+        made = [each.build(one, routes, told, SHARES) for each in (http_route, grpc_route)]
         for kind, body in zip(kinds.ROUTES, made, strict=True):
             if body is not None:
                 (reference,) = body["spec"]["parentRefs"]

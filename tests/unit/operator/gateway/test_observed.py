@@ -49,7 +49,7 @@ def route(*parents: Json, **reference: Any) -> Json:
     }
 
 
-IN = {"namespace": "infra"}
+IN: dict[str, Any] = {"namespace": "infra"}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ STEPS = {
     "steps": [{"weight": 20, "pause": "2s"}, {"weight": 60, "pause": "5s"}],
     "progressDeadline": "24h",
 }
-SEEDS = (None, *range(8))
+SEEDS = (None, *range(4))
 
 NO_ROUTE: Json = {"spec": {"rules": [{"backendRefs": []}]}}
 
