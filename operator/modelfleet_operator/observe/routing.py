@@ -22,7 +22,7 @@ from modelfleet_operator.router.observed import (
     read_statistics,
 )
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.router.written import SITE_KEY, read
+from modelfleet_operator.router.written import SHARES_KEY, SITE_KEY, read, read_shares
 from modelfleet_operator.seen import InvalidSpec, Json, Resource, RouterPod, Routing
 
 
@@ -35,11 +35,13 @@ async def read_routing(
     wanted = not isinstance(spec, InvalidSpec) and spec.routing.mode is RoutingMode.ROUTER
     if own is None and not wanted:
         return Routing()
-    site = None if own is None else read(own.get("data", {}).get(SITE_KEY, ""))
+    data = {} if own is None else own.get("data", {})
+    site = None if own is None else read(data.get(SITE_KEY, ""))
+    shares = read_shares(data.get(SHARES_KEY, ""))
     said = {} if own is None else own["metadata"].get("annotations", {})
     refused, leaving = said.get(labels.REFUSED, ""), read_time(said.get(labels.LEAVING))
     if not wanted:
-        return Routing(site, leaving=leaving)
+        return Routing(site, shares, leaving=leaving)
     taken: frozenset[int] = frozenset()
     if site is None or refused:
         taken = await _taken(cluster, resource)
@@ -47,7 +49,9 @@ async def read_routing(
     pods = await cluster.list(kinds.POD, resource.namespace, label_selector=selector)
     counted = _is_moving(resource, site)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
-    return Routing(site, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name)))
+    return Routing(
+        site, shares, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name))
+    )
 
 
 def _role(child: Json) -> str | None:
