@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from modelfleet_contract import CALLER_HEADER, FeedbackValue, ModelValue, bucket_of
+from modelfleet_contract import CALLER_HEADER, ModelValue, bucket_of
 from modelfleet_runtime.experiment.posted import Feedback
 from modelfleet_runtime.experiment.returned import Returned
 from modelfleet_runtime.experiment.tallies import Tallies
@@ -21,12 +21,10 @@ class Experiment:
         metrics: Metrics,
         revision: str = "",
         values: Sequence[ModelValue] = (),
-        feedback: Sequence[FeedbackValue] = (),
+        feedback: Sequence[str] = (),
     ) -> None:
         """`name` is the deployment's; `revision` is empty without a cluster."""
-        posted, missed = metrics.experiment(
-            [value.name for value in values], [value.name for value in feedback]
-        )
+        posted, missed = metrics.experiment([value.name for value in values], feedback)
         self.tallies = Tallies(revision or f"{name}-local", metrics.answers)
         self.returned = Returned(values, missed) if values else None
         self.feedback = Feedback(name, feedback, self.tallies, posted)

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from modelfleet_contract import CALLER_BUCKETS, LARGEST_VALUE, FeedbackValue
+from modelfleet_contract import CALLER_BUCKETS, LARGEST_VALUE
 from modelfleet_runtime.counting import Counter
 from modelfleet_runtime.errors import BadInput, NotFound
 from modelfleet_runtime.experiment.remembered import Remembered
@@ -61,12 +61,12 @@ class Feedback:
     def __init__(
         self,
         deployment: str,
-        values: Sequence[FeedbackValue],
+        names: Sequence[str],
         tallies: Tallies,
         counters: dict[tuple[str, str], Counter],
     ) -> None:
-        """`counters` by name, and by `OWN` or `OTHER` revision."""
-        self.names = tuple(value.name for value in values)
+        """`names` of what may be posted; `counters` by name, and by `OWN` or `OTHER` revision."""
+        self.names = tuple(names)
         self._start = f"{deployment}-"
         self._own = tallies.revision.removeprefix(self._start)
         self._tallies = tallies
@@ -141,7 +141,7 @@ def _post(given: Any, where: str, names: Sequence[str]) -> Post:
     told, values = given.get("id"), given.get("values")
     found = _ID.fullmatch(told) if isinstance(told, str) else None
     if found is None or int(found[2] or 0) >= CALLER_BUCKETS:
-        shown = repr(told)[:_SHOWN] if "id" in given else "missing"
+        shown = _shown(told) if "id" in given else "missing"
         raise BadInput(
             f"{where}.id is {shown}".lstrip(".")
             + "; send what the answer had in its header x-modelfleet-feedback"
@@ -155,6 +155,10 @@ def _post(given: Any, where: str, names: Sequence[str]) -> Post:
     return Post(found[0], found[1], bucket, _numbers(values, f"{where}.values".lstrip("."), names))
 
 
+def _shown(value: Any) -> str:
+    return orjson.dumps(value).decode()[:_SHOWN]
+
+
 def _numbers(values: dict[str, Any], where: str, names: Sequence[str]) -> dict[str, float]:
     for name, value in values.items():
         if name not in names:
@@ -163,7 +167,7 @@ def _numbers(values: dict[str, Any], where: str, names: Sequence[str]) -> dict[s
                 + ", ".join(repr(known) for known in names)
             )
         if not isinstance(value, (int, float)):  # true and false are 1 and 0
-            raise BadInput(f"{where}.{name} is {repr(value)[:_SHOWN]}; send a number")
+            raise BadInput(f"{where}.{name} is {_shown(value)}; send a number")
         if not abs(value) <= LARGEST_VALUE:
             raise BadInput(
                 f"{where}.{name} is {value:g}; send a number from -{LARGEST_VALUE:g} to "
