@@ -277,6 +277,18 @@ REFUSED = [
         runtime(batching={"maxDelay": "9" * 25 + "h"}),
         "would time out before its batch is sent",
     ),
+    Case(
+        "a value of the model under a name that is posted",
+        runtime(values=[{"name": "a", "output": "y"}], feedback=["a"]),
+        "give each a name of its own",
+    ),
+    Case("a value of no output", runtime(values=[{"name": "a"}]), "output: Required value"),
+    Case(
+        "a value twice",
+        runtime(values=[{"name": "a", "output": "y"}, {"name": "a", "output": "z"}]),
+        "Duplicate value",
+    ),
+    Case("a name of two words", runtime(feedback=["was clicked"]), "letters, digits, _ and -"),
     Case("an image with a space", runtime(image="my image"), "without spaces"),
     Case("a variable of the operator's", env(name="MODELFLEET_SERVE", value="x"), "another name"),
     Case("a variable without a value", env(), "exactly one of value and valueFrom"),
@@ -574,6 +586,13 @@ ACCEPTED = [
     ),
     Case("a delay and a timeout", runtime(timeout="1h", batching={"maxDelay": "1500us"})),
     Case("a batch of one", runtime(batching={"maxSize": 1})),
+    Case(
+        "values and feedback",
+        runtime(
+            values=[{"name": "a", "output": "y", "reduce": "Max"}, {"name": "b", "output": "y"}],
+            feedback=["c"],
+        ),
+    ),
     Case(
         "batching with all that there is",
         runtime(
