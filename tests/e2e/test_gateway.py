@@ -20,7 +20,8 @@ from tests.e2e.test_rollouts import STEPS, holds_at, say, variant
 from tests.e2e.traffic import Traffic
 
 ROUTE = "httproute.gateway.networking.k8s.io"
-BY_GATEWAY = {"mode": "Gateway", "gateway": {"name": "models", "sectionName": "http"}}
+HTTP = {"name": "models", "sectionName": "http"}
+BY_GATEWAY: Json = {"mode": "Gateway", "gateway": HTTP}
 DRAWN = 600
 """Requests of which a share is counted."""
 
@@ -190,7 +191,7 @@ def test_what_keeps_a_gateway_from_serving_is_told(
 def test_grpc_comes_in_at_a_listener_of_its_own(
     made: str, kube: Kube, namespace: str, store: Store
 ) -> None:
-    both = {"mode": "Gateway", "gateway": {**BY_GATEWAY["gateway"], "grpcSectionName": "grpc"}}
+    both = {"mode": "Gateway", "gateway": {**HTTP, "grpcSectionName": "grpc"}}
     kube.apply(namespace, deployment("spoken", store.put("g.onnx", scale(2.0)), routing=both))
     kube.until(namespace, "mdep", "spoken", is_true("Ready"), timeout=120)
     with grpc.insecure_channel(f"{made}:9000") as channel:
