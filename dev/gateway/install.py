@@ -2,6 +2,7 @@
 
 import json
 import string
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -20,6 +21,7 @@ CLASS: Final = "envoy"
 CONTROLLER: Final = "gateway.envoyproxy.io/gatewayclass-controller"
 
 _IMAGE: Final = "localhost/modelfleet/envoy-gateway:dev"
+_PROGRAM: Final = "/usr/bin/envoy-gateway"
 
 
 def install(cluster: Cluster, tools: Tools, router: Image) -> None:
@@ -51,12 +53,13 @@ def install(cluster: Cluster, tools: Tools, router: Image) -> None:
     run(tools.kubectl_command("apply", "-f", "-"), stdin=json.dumps(_class(router)))
 
 
-def _archive() -> Any:
+def _archive() -> Path:
     packed = cache() / "images" / f"envoy-gateway-{build.part_key(build.ENVOY_GATEWAY)}.tar"
     if not packed.exists():
         with locked(cache() / "images" / ".lock", "another start packs images"):
             binary = build.part_folder(build.ENVOY_GATEWAY) / "envoy-gateway"
-            oci.write(oci.Image(_IMAGE, {"/usr/bin/envoy-gateway": binary}), packed)
+            image = oci.Image(_IMAGE, {_PROGRAM: binary}, entrypoint=[_PROGRAM])
+            oci.write(image, packed)
     return packed
 
 
