@@ -91,7 +91,7 @@ def bounded_duration(at_least: str, at_most: str, message: str) -> Schema:
     return rule(
         f"{is_countable('self')} && "
         f"duration(self) >= duration('{at_least}') && duration(self) <= duration('{at_most}')",
-        message,
+        message if "whole" in message else message.removesuffix(".") + ", in whole numbers.",
     )
 
 
