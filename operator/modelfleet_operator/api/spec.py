@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Batching, Duration, EngineSettings, ModelSource, Shared
+from modelfleet_operator.api.experiment import Experiment
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
 from modelfleet_operator.api.rollout import Rollout
 from modelfleet_operator.api.routing import Routing
@@ -32,6 +33,7 @@ __all__ = [
     "Accelerator",
     "Autoscaling",
     "EnvVar",
+    "Experiment",
     "MetricType",
     "ObjectName",
     "PodTemplate",
@@ -392,6 +394,9 @@ class Spec(Shared):
 
     routing: Routing = Routing()
     """How requests reach the revisions."""
+
+    experiment: Experiment | None = None
+    """How variants are compared. Default: by their errors, with the first one."""
 
     pod_template: PodTemplate = PodTemplate()
     """A small overlay on the pods."""

@@ -198,6 +198,69 @@ class VariantStatus(Told):
     revisions: tuple[RevisionStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
 
 
+# Percentages, milliseconds and means are texts: the API has no numbers with a point. The CRD has to
+# stay small, so what is said here of a field is a comment.
+
+
+class ArmStatus(Told):
+    """Since the shares were last changed."""
+
+    variant: str
+    # Of the requests, as the routers serve it; absent of a shadow, which gets copies.
+    weight: str | None = None
+    shadow: bool = False
+    requests: int = 0
+    errors: int = 0
+    error_rate: str | None = None
+    # In ms, to within 8 %.
+    p50: str | None = None
+    p95: str | None = None
+    p99: str | None = None
+
+
+class ComparisonStatus(Told):
+    """One variant against the control."""
+
+    variant: str
+    metric: str
+    """ErrorRate, Latency, or Value/NAME."""
+    control: str | None = None
+    arm: str | None = None
+    difference: str | None = None
+    low: str | None = None
+    high: str | None = None
+    # With regard to how many comparisons there are.
+    p_value: str | None = None
+    differs: bool = False
+    message: str = ""
+
+
+class SampleRatioStatus(Told):
+    """Whether chance alone decides who gets which variant."""
+
+    verdict: str = ""
+    """Ok, Mismatch or Unknown."""
+    message: str = ""
+
+
+class ExperimentStatus(Told):
+    """How the variants compare."""
+
+    since: str | None = None
+    """When the shares were last changed. All counts from here; p-values remember more."""
+    control: str = ""
+    message: str = ""
+    arms: tuple[ArmStatus, ...] = Field(default=(), json_schema_extra=map_by("variant"))
+    comparisons: tuple[ComparisonStatus, ...] = Field(
+        default=(), json_schema_extra=map_by("variant", "metric")
+    )
+    sample_ratio: SampleRatioStatus | None = None
+    looked: str | None = None
+    counted: str = Field(default="", max_length=65536)
+    """For the operator, as is evidence."""
+    evidence: str = Field(default="", max_length=262144)
+
+
 class Status(Told):
     """What the operator found and did."""
 
@@ -217,6 +280,7 @@ class Status(Told):
     """Selects the pods that count as replicas, for /scale."""
     conditions: tuple[Condition, ...] = Field(default=(), json_schema_extra=map_by("type"))
     variants: tuple[VariantStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
+    experiment: ExperimentStatus | None = None
 
     def condition(self, type_: ConditionType) -> Condition | None:
         return next((c for c in self.conditions if c.type is type_), None)

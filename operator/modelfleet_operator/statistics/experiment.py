@@ -267,10 +267,10 @@ class Report:
     """log E of "some arm differs from the control in some metric": the mean of theirs."""
 
 
-def alpha_for(metrics: int, arms: int, alpha: float = ALPHA) -> float:
-    """What each comparison gets of alpha: so many metrics, so many arms with the control among
-    them. Give it to `result` for intervals that are right all together."""
-    return alpha / max(1, metrics * (arms - 1))
+def alpha_for(comparisons: int, alpha: float = ALPHA) -> float:
+    """What each of so many comparisons gets of alpha. Give it to `result` for intervals that are
+    right all together."""
+    return alpha / max(1, comparisons)
 
 
 def report(results: Mapping[Key, Result], *, valid: bool = True, alpha: float = ALPHA) -> Report:

@@ -73,7 +73,7 @@ class Design:
     shadows: tuple[str, ...] = ()
     """They get copies. Nobody acts on their answers, so they have no values."""
 
-    def keys(self, *measures: Measure) -> Iterable[tuple[str, Metric]]:
+    def pairs(self, *measures: Measure) -> Iterable[tuple[str, Metric]]:
         """Every arm but the control, with each metric by which it is compared."""
         for arm in self.arms:
             for metric in self.metrics:
@@ -118,9 +118,9 @@ class Trial:
             SampleRatio.start(_parts(given)),
             rates={
                 (arm, metric.name): RateComparison()
-                for arm, metric in design.keys(Measure.ERRORS, Measure.SLOW)
+                for arm, metric in design.pairs(Measure.ERRORS, Measure.SLOW)
             },
-            values={(arm, m.name): MeanComparison() for arm, m in design.keys(Measure.VALUE)},
+            values={(arm, m.name): MeanComparison() for arm, m in design.pairs(Measure.VALUE)},
             limits={m.name: m.limit_ms for m in design.metrics if m.limit_ms is not None},
         )
 
@@ -181,7 +181,7 @@ class Trial:
         rates = dict(self.rates)
         none = Traffic()
         control = period.get(self.design.control, none)
-        for arm, metric in self.design.keys(Measure.ERRORS, Measure.SLOW):
+        for arm, metric in self.design.pairs(Measure.ERRORS, Measure.SLOW):
             ours = period.get(arm, none)
             if metric.measure is Measure.SLOW and metric.name not in limits:
                 continue
