@@ -69,7 +69,7 @@ class RevisionStatus(Told):
     """Pods that exist."""
     ready_replicas: int = 0
     weight: int | None = None
-    """Its share of the traffic, in parts of 10000; absent where no router shares it out."""
+    """Its share of all traffic, in parts of 10000; absent where no router shares it out."""
     idle_since: str | None = None
     """Since when it has had no traffic and waits for its last requests (RFC 3339)."""
 
@@ -184,6 +184,8 @@ class VariantStatus(Told):
     """One arm of the deployment, with its revisions."""
 
     name: str
+    share: int | None = None
+    """Its share of all traffic, in parts of 10000; absent where no router shares it out."""
     stable: str | None = None
     """The revision that serves; absent until the first one is ready."""
     candidate: str | None = None
@@ -191,46 +193,58 @@ class VariantStatus(Told):
     candidate_since: str | None = None
     """When that began (RFC 3339); rollout.progressDeadline counts from here."""
     weight: int = 0
-    """The candidate's share of the traffic, in percent."""
+    """The candidate's share of the variant's traffic, in percent."""
     rollout: RolloutStatus | None = None
     """The rollout that is on its way, or that failed; absent when none is."""
     ready_replicas: int = 0
     revisions: tuple[RevisionStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
 
 
-# Percentages, milliseconds and means are texts: the API has no numbers with a point. The CRD has to
-# stay small, so what is said here of a field is a comment.
+# What is below status.experiment is described here alone: the CRD has a limit of size.
+_EXPERIMENT: Final = WithJsonSchema(
+    {
+        "type": "object",
+        "description": "How the variants compare: message, arms, comparisons and sampleRatio, "
+        "since the shares were last changed. docs/experiments.md.",
+        "additionalProperties": True,
+    }
+)
 
 
 class ArmStatus(Told):
-    """Since the shares were last changed."""
+    """What one variant did since the shares were last changed. Percentages and milliseconds are
+    texts: the API has no numbers with a point."""
 
     variant: str
-    # Of the requests, as the routers serve it; absent of a shadow, which gets copies.
     weight: str | None = None
+    """Its share of the requests, as the routers serve it; absent of a shadow, which gets copies."""
     shadow: bool = False
     requests: int = 0
     errors: int = 0
     error_rate: str | None = None
-    # In ms, to within 8 %.
     p50: str | None = None
+    """In ms, to within 8 %, as are p95 and p99."""
     p95: str | None = None
     p99: str | None = None
 
 
 class ComparisonStatus(Told):
-    """One variant against the control."""
+    """One variant against the control, by one metric."""
 
     variant: str
     metric: str
     """ErrorRate, Latency, or Value/NAME."""
     control: str | None = None
+    """A percentage, or the mean of a value; as are those that follow."""
     arm: str | None = None
     difference: str | None = None
     low: str | None = None
+    """The difference lies between low and high: with spec.experiment.confidence for all comparisons
+    together, whenever one looks."""
     high: str | None = None
-    # With regard to how many comparisons there are.
     p_value: str | None = None
+    """Always valid, and with regard to how many comparisons there are. It remembers what was before
+    the shares were changed."""
     differs: bool = False
     message: str = ""
 
@@ -247,18 +261,20 @@ class ExperimentStatus(Told):
     """How the variants compare."""
 
     since: str | None = None
-    """When the shares were last changed. All counts from here; p-values remember more."""
+    """Since when the routers serve these shares (RFC 3339). Everything but the p-values counts from
+    here."""
     control: str = ""
     message: str = ""
-    arms: tuple[ArmStatus, ...] = Field(default=(), json_schema_extra=map_by("variant"))
-    comparisons: tuple[ComparisonStatus, ...] = Field(
-        default=(), json_schema_extra=map_by("variant", "metric")
-    )
+    """What can be concluded."""
+    arms: tuple[ArmStatus, ...] = ()
+    comparisons: tuple[ComparisonStatus, ...] = ()
     sample_ratio: SampleRatioStatus | None = None
     looked: str | None = None
-    counted: str = Field(default="", max_length=65536)
-    """For the operator, as is evidence."""
-    evidence: str = Field(default="", max_length=262144)
+    """When it was counted last (RFC 3339)."""
+    counted: str = ""
+    """What the routers had counted then; for the operator."""
+    evidence: str = ""
+    """What was learnt so far; for the operator."""
 
 
 class Status(Told):
@@ -269,7 +285,8 @@ class Status(Told):
     url: str | None = None
     """The address inside the cluster."""
     version: str | None = None
-    """model.version of the revision that serves (its name, where there is no version)."""
+    """model.version of the revision that serves (its name, where there is no version); of several
+    variants one after the other."""
     replicas: int = 0
     """Pods of the revision that serves, or of the first one on its way."""
     ready_replicas: int = 0
@@ -280,7 +297,7 @@ class Status(Told):
     """Selects the pods that count as replicas, for /scale."""
     conditions: tuple[Condition, ...] = Field(default=(), json_schema_extra=map_by("type"))
     variants: tuple[VariantStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
-    experiment: ExperimentStatus | None = None
+    experiment: Annotated[ExperimentStatus | None, _EXPERIMENT] = None
 
     def condition(self, type_: ConditionType) -> Condition | None:
         return next((c for c in self.conditions if c.type is type_), None)

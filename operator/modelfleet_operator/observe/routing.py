@@ -9,8 +9,10 @@ from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.routing import RoutingMode
+from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.routers import RouterApi, Silent
+from modelfleet_operator.plan.experiment import design_of
 from modelfleet_operator.router import pod
 from modelfleet_operator.router.names import SITES_PATH
 from modelfleet_operator.router.observed import (
@@ -22,7 +24,7 @@ from modelfleet_operator.router.observed import (
     read_statistics,
 )
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.router.written import SITE_KEY, read
+from modelfleet_operator.router.written import SHARES_KEY, SITE_KEY, read, read_shares
 from modelfleet_operator.seen import InvalidSpec, Json, Resource, RouterPod, Routing
 
 
@@ -35,19 +37,23 @@ async def read_routing(
     wanted = not isinstance(spec, InvalidSpec) and spec.routing.mode is RoutingMode.ROUTER
     if own is None and not wanted:
         return Routing()
-    site = None if own is None else read(own.get("data", {}).get(SITE_KEY, ""))
+    data = {} if own is None else own.get("data", {})
+    site = None if own is None else read(data.get(SITE_KEY, ""))
+    shares = read_shares(data.get(SHARES_KEY, ""))
     said = {} if own is None else own["metadata"].get("annotations", {})
     refused, leaving = said.get(labels.REFUSED, ""), read_time(said.get(labels.LEAVING))
     if not wanted:
-        return Routing(site, leaving=leaving)
+        return Routing(site, shares, leaving=leaving)
     taken: frozenset[int] = frozenset()
     if site is None or refused:
         taken = await _taken(cluster, resource)
     selector = ",".join(f"{key}={value}" for key, value in pod.selector(pod.SHARED).items())
     pods = await cluster.list(kinds.POD, resource.namespace, label_selector=selector)
-    counted = _is_moving(resource, site)
+    counted = _is_moving(resource, site) or _is_compared(resource)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
-    return Routing(site, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name)))
+    return Routing(
+        site, shares, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name))
+    )
 
 
 def _role(child: Json) -> str | None:
@@ -71,6 +77,10 @@ def _is_moving(resource: Resource, site: Site | None) -> bool:
     """Whether somebody looks at the counters: with many ModelDeployments they are many."""
     rolling = any(variant.rollout is not None for variant in resource.status.variants)
     return rolling or (site is not None and len(site.arms) > len(site.routed))
+
+
+def _is_compared(resource: Resource) -> bool:
+    return isinstance(resource.spec, Spec) and design_of(resource.spec) is not None
 
 
 async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) -> RouterPod:

@@ -9,17 +9,20 @@ variants' shares begins a new segment. While routers are on their way from one t
 is counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from modelfleet_contract import RevisionTally
 from modelfleet_operator.api.experiment import Experiment, Metric, MetricKind, Missing
-from modelfleet_operator.api.moments import written_time
+from modelfleet_operator.api.moments import read_time, written_time
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import ExperimentStatus
 from modelfleet_operator.plan import experiment_said as said
 from modelfleet_operator.plan.analysis import snapshot
+from modelfleet_operator.plan.rollout.said import served
+from modelfleet_operator.plan.types import VariantPlan
+from modelfleet_operator.plan.variants import parts_of
 from modelfleet_operator.seen import Observed
 from modelfleet_operator.statistics import callers, trial
 from modelfleet_operator.statistics.callers import Column, Counted, Sums, Values
@@ -38,14 +41,15 @@ resource gets."""
 def decide(
     seen: Observed, spec: Spec, arms: Arms, shares: Mapping[str, int], *, steady: bool
 ) -> ExperimentStatus | None:
-    """`shares`: what the routers serve each variant with, in parts of 10000. `steady`: every router
-    serves what was last written. None: there is nothing to compare."""
+    """`arms`: of every variant of the spec. `shares`: with which the routers were told to serve it,
+    in parts of 10000. `steady`: every router does. None: there is nothing to compare."""
     told = seen.resource.status.experiment
-    if len(arms) < 2:
+    design = design_of(spec)
+    if design is None:
         return None
+    arms = {arm: arms.get(arm, ()) for arm in design.arms}
     if not any(shares.get(arm, 0) > 0 for arm in arms):
         return told
-    design = design_of(spec, arms, shares)
     known = None if told is None else _known(told, design)
     if not steady:
         # What comes now belongs to no segment, unless only revisions of a variant change places.
@@ -62,7 +66,7 @@ def decide(
     if old is None or now.at < old.at:
         # Nothing to compare with, or the clock was put back: what lies between cannot be told.
         after = known.add({}, 0.0, counted)
-    elif now.at - old.at < INTERVAL.total_seconds():
+    elif not is_due(seen.now, told):
         return told
     else:
         period = _by_variant(added(old, now, _revisions(arms)).arms, arms)
@@ -73,15 +77,33 @@ def decide(
     return _status(seen, spec, after, told.since or written_time(seen.now), now)
 
 
-def design_of(spec: Spec, arms: Arms, shares: Mapping[str, int]) -> Design:
+def of_plans(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> ExperimentStatus | None:
+    """Of the variants as they are planned: a revision that waits for its first request is one."""
+    site = seen.routing.site
+    arms = {
+        plan.name: tuple(revision.name for revision in plan.revisions.kept)
+        for plan in plans
+        if not plan.leaving
+    }
+    shares = {name: parts_of(site, revisions) for name, revisions in arms.items()}
+    return decide(seen, spec, arms, shares, steady=site is not None and served(seen, site))
+
+
+def design_of(spec: Spec) -> Design | None:
+    """As the spec has it, whatever the routers serve. A variant that gets only what headers send to
+    it is not compared: its requests are others. None: fewer than two variants are compared."""
+    mirrored = {mirror.variant for mirror in spec.routing.mirror}
+    given = [variant.name for variant in spec.variants if variant.weight]
+    shadows = [v.name for v in spec.variants if not v.weight and v.name in mirrored]
+    if not given or len(given) + len(shadows) < 2:
+        return None
     asked = spec.experiment or Experiment()
-    given = [arm for arm in arms if shares.get(arm, 0) > 0]
     return Design(
         control=asked.control if asked.control in given else given[0],
-        arms=tuple(arms),
+        arms=(*given, *shadows),
         metrics=tuple(_metric(each) for each in asked.metrics or (_ERRORS,)),
         sticky=spec.routing.sticky is not None,
-        shadows=tuple(arm for arm in arms if arm not in given),
+        shadows=tuple(shadows),
     )
 
 
@@ -107,8 +129,16 @@ def _metric(asked: Metric) -> trial.Metric:
 
 def needs_pods(spec: Spec) -> bool:
     """Whether the pods have to be asked what they have counted."""
-    metrics = () if spec.experiment is None else spec.experiment.metrics
-    return spec.routing.sticky is not None or any(m.type is MetricKind.VALUE for m in metrics)
+    design = design_of(spec)
+    if design is None:
+        return False
+    return design.sticky or any(each.measure is Measure.VALUE for each in design.metrics)
+
+
+def is_due(seen_at: datetime, told: ExperimentStatus | None) -> bool:
+    """Whether the next look is counted."""
+    looked = None if told is None else read_time(told.looked)
+    return looked is None or not timedelta(0) <= seen_at - looked < INTERVAL
 
 
 def _known(told: ExperimentStatus, design: Design) -> Trial | None:

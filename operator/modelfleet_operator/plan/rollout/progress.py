@@ -59,6 +59,12 @@ def decide(facts: Facts) -> Progress:
     return _with_the_rest(facts, _rollout(facts, stable))
 
 
+def gone(facts: Facts) -> Progress:
+    """Of a variant that has no share any more, and gets none again: its pods go when nobody can be
+    sent to them."""
+    return _with_the_rest(replace(facts, written={}), Progress(facts.stable, {}, {}))
+
+
 def _stopped(facts: Facts) -> Progress:
     """Only the pods go: who serves, and what failed, is the same when they come back."""
     whole = sum(facts.written.values()) == WHOLE
@@ -294,7 +300,11 @@ def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
             least = pods[name] = max(least, min(arm.asked, facts.demand))
         if arm.asked <= least:
             continue
-        if arm.usable and not any(facts.arm(one).usable for one in progress.weights):
+        if (
+            arm.usable
+            and progress.weights
+            and not any(facts.arm(one).usable for one in progress.weights)
+        ):
             pods[name] = arm.asked  # the last that could answer, whoever has the traffic now
             continue
         if not facts.served or progress.weights.get(name, 0) != facts.weight(name):
