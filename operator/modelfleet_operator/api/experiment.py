@@ -31,39 +31,29 @@ class Missing(StrEnum):
 
 
 class Metric(Shared):
-    """By what every variant is compared with the control."""
+    """One metric."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "(self.type == 'Value') == (self.name != '')",
-                "write name, the name of the value, with type: Value and with no other.",
-                ".name",
-            ),
-            rule(
-                "self.type == 'Latency' || !has(self.threshold)",
-                "threshold has no effect without type: Latency: leave one of them out.",
-                ".threshold",
-            ),
-            rule(
-                "self.type == 'Value' || !(has(self.goal) || has(self.missing))",
-                "goal and missing have no effect without type: Value: leave them out.",
-            ),
+                "(self.type == 'Value') == (self.name != '') && "
+                "(self.type == 'Latency' || !has(self.threshold)) && "
+                "(self.type == 'Value' || !(has(self.goal) || has(self.missing)))",
+                "write name with Value; threshold goes with Latency, goal and missing with Value.",
+            )
         )
     )
 
     type: MetricKind
-    """ErrorRate: answers with a status of 500 and above. Latency: requests that took longer than
-    threshold. Value: the mean of a value that the model returns or that is posted back."""
+    """ErrorRate: answers with a status from 500 on. Latency: requests that took longer than
+    threshold. Value: the mean of a value."""
 
     name: str = Field(default="", max_length=63)
-    """Of the value."""
+    """Of the value, as in runtime.values or posted to /feedback."""
 
     threshold: Duration | None = Field(
         default=None,
-        json_schema_extra=rules(
-            bounded_duration("1ms", "60s", "write a latency from 1ms to 60s, like 250ms.")
-        ),
+        json_schema_extra=rules(bounded_duration("1ms", "60s", "write 1ms to 60s, like 250ms.")),
     )
     """Default: the p95 of the control's first 1,000 requests."""
 
@@ -71,14 +61,14 @@ class Metric(Shared):
     """Which value is better. Default: neither."""
 
     missing: Missing | None = None
-    """What a request without the value counts as. Default Excluded: it does not."""
+    """What a request without it counts as. Default Excluded."""
 
 
 def _confidence() -> Any:
     return rules(
         rule(
             f"self.matches(r'{CONFIDENCE_PATTERN}') && self.substring(0, 2) >= '50'",
-            "write a percentage from 50% to 99.99%, like 95%.",
+            "write 50% to 99.99%, like 95%.",
         )
     )
 
@@ -86,8 +76,8 @@ def _confidence() -> Any:
 class Experiment(Shared):
     """How variants are compared."""
 
-    control: str | None = Field(default=None, min_length=1, max_length=63)
-    """The variant that the others are compared with. Default: the first."""
+    control: str | None = Field(default=None, max_length=63)
+    """What the others are compared with. Default: the first."""
 
     metrics: tuple[Metric, ...] = Field(
         default=(), max_length=4, json_schema_extra=map_by("type", "name")

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from modelfleet_contract import Shared
 from modelfleet_operator.api.reasons import Reason
-from modelfleet_operator.api.rules import map_by
+from modelfleet_operator.api.rules import BRIEF, map_by
 
 # The CRD lists no values for these: one that a later operator adds must not make an older CRD
 # refuse the whole status.
@@ -173,7 +173,7 @@ class RolloutStatus(Told):
     """How many requests went to the candidate since the step is served, as all routers count."""
     counted: str = Field(default="", max_length=65536)
     """What the routers had counted when it was; for the operator."""
-    analysis: AnalysisStatus | None = None
+    analysis: Annotated[AnalysisStatus | None, Field(json_schema_extra=BRIEF)] = None
     """How the step is judged; absent where spec.rollout.analysis is."""
     stamp: str = ""
     """What a verb has to bear to be meant for this step: REVISION/ATTEMPT/STEP, with the last ten

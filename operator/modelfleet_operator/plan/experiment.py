@@ -69,10 +69,10 @@ def decide(
     elif not is_due(seen.now, told):
         return told
     else:
-        period = _by_variant(added(old, now, _revisions(arms)).arms, arms)
-        after = known.add(period, now.at - old.at, counted)
-        came = any(traffic.requests for traffic in period.values())
-        if not came and after.callers.totals == known.callers.totals:
+        grown = added(old, now, _revisions(arms))
+        after = known.add(_by_variant(grown.arms, arms), now.at - old.at, counted)
+        came = any(traffic.requests for traffic in grown.arms.values())
+        if not came and not grown.discarded and after.callers.totals == known.callers.totals:
             return told  # a status that says the same is not written again
     return _status(seen, spec, after, told.since or written_time(seen.now), now)
 
