@@ -57,9 +57,9 @@ from modelfleet_contract.values import (
     MOST_FEEDBACK,
     MOST_VALUES,
     VALUE_NAME_PATTERN,
-    FeedbackValue,
     ModelValue,
     Reduce,
+    ValueName,
 )
 
 __all__ = [
@@ -93,7 +93,6 @@ __all__ = [
     "EngineSettings",
     "Failure",
     "FailureReason",
-    "FeedbackValue",
     "Level",
     "ModelFormat",
     "ModelSource",
@@ -110,6 +109,7 @@ __all__ = [
     "Shared",
     "Sums",
     "Tallies",
+    "ValueName",
     "ValueTally",
     "bucket_of",
     "format_byte_size",

@@ -19,8 +19,8 @@ from modelfleet_contract.model import ModelSource, Scheme
 from modelfleet_contract.values import (
     MOST_FEEDBACK,
     MOST_VALUES,
-    FeedbackValue,
     ModelValue,
+    ValueName,
     named_twice,
 )
 
@@ -69,12 +69,13 @@ class ServeDocument(Shared):
     values: tuple[ModelValue, ...] = Field(default=(), max_length=MOST_VALUES)
     """Numbers that the model returns, to be counted for an experiment."""
 
-    feedback: tuple[FeedbackValue, ...] = Field(default=(), max_length=MOST_FEEDBACK)
-    """Numbers that may be posted back to a request. With any, each answer has an id for that."""
+    feedback: tuple[ValueName, ...] = Field(default=(), max_length=MOST_FEEDBACK)
+    """The names of numbers that may be posted back to a request. With any, each answer has an id
+    for that."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "ServeDocument":
-        twice = named_twice((*self.values, *self.feedback))
+        twice = named_twice((*(value.name for value in self.values), *self.feedback))
         if twice is not None:
             raise ValueError(
                 f"values and feedback name {twice!r} twice; give each a name of its own"

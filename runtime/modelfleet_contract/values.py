@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -14,9 +14,12 @@ MOST_FEEDBACK: Final = 16
 LARGEST_VALUE: Final = 1e12
 """Of either sign; the sum of the squares of any number of values is then finite."""
 
+ValueName = Annotated[str, Field(pattern=VALUE_NAME_PATTERN, max_length=63)]
+"""The name by which an experiment compares a number."""
+
 
 class Reduce(StrEnum):
-    """How the elements of one row become one number."""
+    """What is taken of the elements of a row; over the rows of a request it is the mean."""
 
     MEAN = "Mean"
     MAX = "Max"
@@ -24,33 +27,24 @@ class Reduce(StrEnum):
     FIRST = "First"
 
 
-class NamedValue(Shared):
-    """A number of a request, under the name by which an experiment compares it."""
-
-    name: str = Field(pattern=VALUE_NAME_PATTERN, max_length=63)
-    """The name by which an experiment compares it."""
-
-
-class ModelValue(NamedValue):
+class ModelValue(Shared):
     """A number that the model returns with each answer."""
 
+    name: ValueName
+    """The name by which an experiment compares it."""
+
     output: str = Field(min_length=1, max_length=253)
-    """The model's output that holds it, a tensor of numbers."""
+    """The model's output that holds it."""
 
     reduce: Reduce = Reduce.MEAN
-    """What is taken of the elements of a row: their Mean, Max or Min, or the First. Over the rows
-    of a request it is the mean. Default Mean."""
+    """Default Mean."""
 
 
-class FeedbackValue(NamedValue):
-    """A number that is posted back later, under the id that the answer had."""
-
-
-def named_twice(values: Iterable[NamedValue]) -> str | None:
+def named_twice(names: Iterable[str]) -> str | None:
     """The first name that comes a second time."""
     seen: set[str] = set()
-    for value in values:
-        if value.name in seen:
-            return value.name
-        seen.add(value.name)
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
     return None

@@ -11,12 +11,24 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from modelfleet_contract import Batching, Duration, EngineSettings, ModelSource, Shared
+from modelfleet_contract import (
+    MOST_FEEDBACK,
+    MOST_VALUES,
+    Batching,
+    Duration,
+    EngineSettings,
+    ModelSource,
+    ModelValue,
+    Shared,
+    ValueName,
+)
 from modelfleet_operator.api.experiment import Experiment
+from modelfleet_operator.api.model import MODEL
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
 from modelfleet_operator.api.rollout import Rollout
 from modelfleet_operator.api.routing import Routing
 from modelfleet_operator.api.rules import (
+    SET,
     bounded_duration,
     is_countable,
     is_duration,
@@ -44,43 +56,6 @@ __all__ = [
     "Spec",
     "Variant",
 ]
-
-_MODEL = rules(
-    rule(
-        "!self.uri.startsWith('http') || has(self.digest)",
-        "give the digest with an http or https address, so that every pod serves the same bytes: "
-        "sha256: and what `curl -sfL ADDRESS | sha256sum` prints.",
-    ),
-    rule(
-        "!self.uri.startsWith('http') || self.uri.matches(r'^https?://[^/]+/.+$')",
-        "write the address with a host and a path, like https://host/models/digits.onnx.",
-        ".uri",
-    ),
-    # The spec is read by everyone who may look at the resource, and the address is logged.
-    rule(
-        "!self.uri.matches(r'^https?://[^/]*@')",
-        "leave the user and the password out of the address: it is shown in the status and in "
-        "logs. Put the model where none is needed, or on a claim (pvc://claim/path).",
-        ".uri",
-    ),
-    rule(
-        "!self.uri.startsWith('file:') || self.uri.matches(r'^file:///[^/]')",
-        "write a path from the root, with three slashes, like file:///opt/models/digits.",
-        ".uri",
-    ),
-    rule(
-        "!self.uri.startsWith('pvc:') || "
-        "self.uri.matches(r'^pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/.*)?$')",
-        "write pvc://claim/path, with the name of a PersistentVolumeClaim of the same namespace "
-        "(lower-case letters, digits, - and .).",
-        ".uri",
-    ),
-    rule(
-        r"!self.uri.matches(r'/\.\.(/|$)')",
-        "write the path without .. in it.",
-        ".uri",
-    ),
-)
 
 _BATCHING = rules(
     rule(
@@ -174,6 +149,12 @@ class Runtime(Shared):
                 "batching.queueTimeout shorter than timeout.",
                 ".batching.queueTimeout",
             ),
+            rule(
+                "!has(self.values) || !has(self.feedback) || "
+                "self.values.all(one, !(one.name in self.feedback))",
+                "values and feedback name the same: give each a name of its own.",
+                ".feedback",
+            ),
         )
     )
 
@@ -192,6 +173,17 @@ class Runtime(Shared):
     )
     """How long one request may take from its arrival to its answer; then it is answered 504.
     Pods are given this long to finish when they go away. Default 30s."""
+
+    values: tuple[ModelValue, ...] = Field(
+        default=(), max_length=MOST_VALUES, json_schema_extra=map_by("name")
+    )
+    """Numbers that the model returns, counted for experiments."""
+
+    feedback: tuple[ValueName, ...] = Field(
+        default=(), max_length=MOST_FEEDBACK, json_schema_extra=SET
+    )
+    """Names of numbers that callers may post back to /feedback, counted for experiments. With any,
+    each answer has the id for it in its header x-modelfleet-feedback."""
 
     image: str | None = Field(
         default=None,
@@ -335,7 +327,7 @@ class Spec(Shared):
         )
     )
 
-    model: Annotated[ModelSource, Field(json_schema_extra=_MODEL)]
+    model: Annotated[ModelSource, Field(json_schema_extra=MODEL)]
     """The model. A change here makes a new revision, which takes over when it is ready."""
 
     runtime: Runtime = Runtime()

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import ModelSource, Shared
+from modelfleet_operator.api.model import MODEL
 from modelfleet_operator.api.pod import Resources
 from modelfleet_operator.api.routing import VariantName
 from modelfleet_operator.api.rules import BRIEF, rule, rules
@@ -35,7 +36,7 @@ class Variant(Shared):
     """Its share of the traffic, in percent; all of them sum to 100. With 0 it gets what
     routing.matches and routing.mirror send to it. Default 0."""
 
-    model: Annotated[ModelSource | None, Field(json_schema_extra=BRIEF)] = None
+    model: Annotated[ModelSource | None, Field(json_schema_extra=BRIEF | MODEL)] = None
     """Its model, as in spec.model, whole."""
 
     replicas: int | None = Field(default=None, ge=0, le=1000)

@@ -100,7 +100,10 @@ def _shared(seen: Observed, looked: Iterable[_Looked]) -> tuple[VariantPlan, ...
     every = tuple(looked)
     claims = {each.standing.name: _claim(seen, each) for each in every}
     given = shares.decide(claims, served=all(each.facts.served for each in every))
-    return tuple(_planned(each, given.get(each.standing.name, 0)) for each in every)
+    return tuple(
+        _planned(each, given.get(each.standing.name, 0), claims[each.standing.name].now)
+        for each in every
+    )
 
 
 def _claim(seen: Observed, each: _Looked) -> Claim:
@@ -113,9 +116,9 @@ def _claim(seen: Observed, each: _Looked) -> Claim:
     )
 
 
-def _planned(each: _Looked, share: int) -> VariantPlan:
+def _planned(each: _Looked, share: int, had: int) -> VariantPlan:
     steps = each.progress
-    if each.standing.leaving and not share:
+    if each.standing.leaving and not share and not had:
         steps = progress.gone(each.facts)
     counts = replicas.routed(each.standing.spec, each.parts, steps)
     return VariantPlan(each.standing, each.parts, counts, steps, each.facts.demand, share)
