@@ -2,6 +2,7 @@
 drawn each on its own, and by callers who stick to a variant and are of very different zeal."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -17,6 +18,8 @@ USERS = 3_000
 LOOKS = 60
 PER_USER = 0.15
 """Requests of a user between two looks, on average."""
+PART = 250
+"""Pairs that are simulated at a time."""
 
 
 def requests_on_their_own(pairs: int) -> Iterator[Row]:
@@ -35,8 +38,9 @@ def requests_on_their_own(pairs: int) -> Iterator[Row]:
 class Crowd:
     """The users of many pairs of variants: each sticks to a variant, and falls into a bucket."""
 
-    def __init__(self, rng: Generator, pairs: int, share: float) -> None:
-        self._rng, self._pairs = rng, pairs
+    def __init__(self, rng: Generator, pairs: int, share: float, lift: float = 1.0) -> None:
+        """`lift`: so many times the clicks in the variant that is compared with the control."""
+        self._rng, self.pairs = rng, pairs
         # The busiest of a hundred sends some thirty times as many as the one in the middle.
         zeal = np.exp(1.5 * rng.standard_normal((pairs, USERS)))
         self._rate = PER_USER * zeal / zeal.mean(axis=1, keepdims=True)
@@ -47,7 +51,8 @@ class Crowd:
         # Half of the users never fail and never click, the others do by a rate of their own.
         tends = rng.random((pairs, USERS)) < 0.5
         self.fails = np.where(tends, 0.1 * rng.beta(1, 2, (pairs, USERS)), 0.0)
-        self.clicks = np.where(tends, rng.beta(2, 3, (pairs, USERS)), 0.0)
+        clicks = np.where(tends, rng.beta(2, 3, (pairs, USERS)), 0.0)
+        self.clicks = np.minimum(1.0, clicks * np.where(arm == 1, lift, 1.0))
 
     def look(self, *rates: Floats) -> tuple[Floats, list[Floats]]:
         """Requests, and of them those that fall under each rate; by pair, variant and bucket."""
@@ -56,70 +61,95 @@ class Crowd:
         return self._sums(requests), [self._sums(each) for each in counted]
 
     def _sums(self, counts: Counts) -> Floats:
-        size = self._pairs * 2 * BUCKETS
-        sums: Floats = np.bincount(self._place, counts.ravel(), size)
-        return sums.reshape(self._pairs, 2, BUCKETS)
+        size = self.pairs * 2 * BUCKETS
+        sums = np.bincount(self._place, counts.ravel(), size).astype(np.float64)
+        return sums.reshape(self.pairs, 2, BUCKETS)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Of many pairs, which were ever found to differ."""
+
+    errors: Floats
+    errors_naive: Floats
+    """As if each request were drawn anew."""
+    value: Floats
+    value_naive: Floats
+    ratio: Floats
 
 
 def sticky_callers(pairs: int) -> Iterator[Row]:
-    """Errors and a value of two equal variants whose callers stick, compared by buckets."""
+    """Two variants whose callers stick, compared by buckets."""
     for seed, share in enumerate(SHARES, start=7101):
-        rng = np.random.default_rng(seed)
-        errors, naive, values, ratio = (np.zeros(pairs, dtype=bool) for _ in range(4))
-        done = 0
-        while done < pairs:
-            some = min(250, pairs - done)
-            found = _sticky(rng, some, share)
-            for all_of, part in zip((errors, naive, values, ratio), found, strict=True):
-                all_of[done : done + some] = part
-            done += some
-        split = _split(share)
-        bar = 100 * ALPHA
-        for case, wrong, held in (
-            (f"errors, {split}, sticky callers, by buckets", errors, bar),
-            (f"errors, {split}, sticky callers, as if each request were drawn anew", naive, None),
-            (f"a value, {split}, sticky callers, by buckets", values, bar),
-            (f"sample ratio, {split}, sticky callers, by buckets, alpha .001", ratio, 0.5),
+        found, split, bar = _in_parts(seed, pairs, share), _split(share), 100 * ALPHA
+        for case, shown, held in (
+            ("errors, by buckets", found.errors, bar),
+            ("errors, as if each request were drawn anew", found.errors_naive, None),
+            ("a value, by buckets", found.value, bar),
+            ("a value, as if each request were drawn anew", found.value_naive, None),
+            ("sample ratio, by buckets, alpha .001", found.ratio, 0.5),
         ):
-            yield Row("experiment", case, 100 * float(wrong.mean()), "%", held)
+            case = f"{split}, sticky callers, {case}"
+            yield Row("experiment", case, 100 * float(shown.mean()), "%", held)
+        better = _in_parts(seed + 100, max(1, pairs // 4), share, lift=1.5)
+        case = f"{split}, sticky callers, a value half as high again, by buckets: found"
+        yield Row("experiment", case, 100 * float(better.value.mean()), "%")
 
 
-def _sticky(rng: Generator, pairs: int, share: float) -> tuple[Floats, ...]:
-    crowd = Crowd(rng, pairs, share)
+def _in_parts(seed: int, pairs: int, share: float, lift: float = 1.0) -> Shown:
+    """So that it fits into memory."""
+    rng = np.random.default_rng(seed)
+    parts = [
+        _sticky(Crowd(rng, min(PART, pairs - done), share, lift), share)
+        for done in range(0, pairs, PART)
+    ]
+    return Shown(*(np.concatenate(each) for each in zip(*map(astuple, parts), strict=True)))
+
+
+def _sticky(crowd: Crowd, share: float) -> Shown:
+    pairs = crowd.pairs
     shape = (pairs, 2, BUCKETS)
     requests, failed, clicked = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    by_effect, naive = ManyRates(pairs), ManyRates(pairs)
-    effect_size = np.zeros(pairs)
-    value, ratio = np.zeros(pairs), np.zeros(pairs)
+    errors, naive = ManyRates(pairs), ManyRates(pairs)
+    size = np.zeros(pairs)
+    shown, shown_naive, ratio = np.zeros(pairs), np.zeros(pairs), np.zeros(pairs)
     for _ in range(LOOKS):
         came, (fails, clicks) = crowd.look(crowd.fails, crowd.clicks)
         requests, failed, clicked = requests + came, failed + fails, clicked + clicks
-        block = [a[:, arm].sum(axis=1).astype(np.int64) for arm in (1, 0) for a in (came, fails)]
-        by_effect.add(*block, _design_effect(requests[:, 0], failed[:, 0]))
-        naive.add(*block)
-        arms = [of_buckets(requests[:, arm], clicked[:, arm]) for arm in (0, 1)]
-        enough = np.ones(pairs, dtype=bool)
-        for arm, (_, _, k) in enumerate(arms):
-            enough &= (requests[:, arm].sum(axis=1) >= means.UNITS) & (k >= means.BUCKETS)
-            enough &= clicked[:, arm].sum(axis=1) >= means.VALUES
-        first = (effect_size == 0) & (requests[:, 0].sum(axis=1) >= BASELINE)
-        effect_size[first] = EFFECT * arms[0][0][first]
-        for pair in np.flatnonzero(enough & (effect_size > 0)):
-            difference = arms[1][0][pair] - arms[0][0][pair]
-            variance = arms[1][1][pair] + arms[0][1][pair]
-            value[pair] = max(value[pair], means.log_e(difference, variance, effect_size[pair]))
+        n_c, x_c, n_s, x_s = (
+            a[:, arm].sum(axis=1).astype(np.int64) for arm in (1, 0) for a in (came, fails)
+        )
+        errors.add(n_c, x_c, n_s, x_s, design_effect(requests[:, 0], failed[:, 0]))
+        naive.add(n_c, x_c, n_s, x_s)
+        control, arm = (of_buckets(requests[:, i], clicked[:, i]) for i in (0, 1))
+        size = np.where(
+            (size == 0) & (requests[:, 0].sum(axis=1) >= BASELINE), EFFECT * control[0], size
+        )
+        enough = (requests.sum(axis=2) >= means.UNITS).all(axis=1) & (size > 0)
+        enough &= (clicked.sum(axis=2) >= means.VALUES).all(axis=1)
+        enough &= (control[2] >= means.BUCKETS) & (arm[2] >= means.BUCKETS)
+        rates, counts = clicked.sum(axis=2) / requests.sum(axis=2), requests.sum(axis=2)
+        alone = (rates * (1 - rates) / counts).sum(axis=1)
+        for pair in np.flatnonzero(enough).tolist():
+            difference = float(arm[0][pair] - control[0][pair])
+            for all_of, variance in (
+                (shown, arm[1][pair] + control[1][pair]),
+                (shown_naive, alone[pair]),
+            ):
+                found = means.log_e(difference, float(variance), float(size[pair]))
+                all_of[pair] = max(all_of[pair], found)
         for pair in range(pairs):
-            found = sample_ratio.mismatch_by_buckets(requests[pair], (1 - share, share))
-            ratio[pair] = max(ratio[pair], found or 0.0)
-    return (
-        by_effect.p_value <= ALPHA,
-        naive.p_value <= ALPHA,
-        value >= -np.log(ALPHA),
-        ratio >= -np.log(sample_ratio.ALPHA),
+            off = sample_ratio.mismatch_by_buckets(requests[pair].tolist(), (1 - share, share))
+            ratio[pair] = max(ratio[pair], off or 0.0)
+    wanted = -np.log(ALPHA)
+    return Shown(
+        *(1.0 * (each <= ALPHA) for each in (errors.p_value, naive.p_value)),
+        *(1.0 * (each >= wanted) for each in (shown, shown_naive)),
+        1.0 * (ratio >= -np.log(sample_ratio.ALPHA)),
     )
 
 
-def _design_effect(requests: Floats, failures: Floats) -> Floats:
+def design_effect(requests: Floats, failures: Floats) -> Floats:
     """`means.design_effect`, for many."""
     value, variance, _ = of_buckets(requests, failures)
     alone = value * (1 - value) / requests.sum(axis=1)
@@ -150,8 +180,8 @@ def _users_until_said(rng: Generator, share: float) -> int:
     users = 0
     while True:
         users += 1
-        buckets[0, rng.integers(0, BUCKETS)] += rng.poisson(5) + 1
-        found = sample_ratio.mismatch_by_buckets(buckets, (1 - share, share))
+        buckets[0, int(rng.integers(0, BUCKETS))] += int(rng.poisson(5)) + 1
+        found = sample_ratio.mismatch_by_buckets(buckets.tolist(), (1 - share, share))
         if found is not None and found >= -np.log(sample_ratio.ALPHA):
             return users
 

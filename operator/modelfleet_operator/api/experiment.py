@@ -49,7 +49,7 @@ class Metric(Shared):
     threshold. Value: the mean of a value."""
 
     name: str = Field(default="", max_length=63)
-    """Of the value, as in runtime.values or posted to /feedback."""
+    """Of the value, in runtime.values or runtime.feedback."""
 
     threshold: Duration | None = Field(
         default=None,

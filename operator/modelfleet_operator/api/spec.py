@@ -296,6 +296,14 @@ class Spec(Shared):
                 ".experiment",
             ),
             rule(
+                "!has(self.experiment) || !has(self.experiment.metrics) || "
+                "self.experiment.metrics.all(m, m.type != 'Value' || (has(self.runtime.values) && "
+                "self.runtime.values.exists(v, v.name == m.name)) || "
+                "(has(self.runtime.feedback) && m.name in self.runtime.feedback))",
+                "write the name of each Value into runtime.values or runtime.feedback as well.",
+                ".experiment.metrics",
+            ),
+            rule(
                 "!has(self.routing.matches) || (has(self.variants) && "
                 "self.routing.matches.all(one, self.variants.exists(v, v.name == one.variant)))",
                 "routing.matches names a variant that is not there: write the name of one of "
