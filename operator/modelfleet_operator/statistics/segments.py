@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from modelfleet_operator.statistics.encoding import Reader, Writer
 
 
+CERTAIN = 1e6
+"""No logarithm is kept that is larger: values that never vary make it infinite."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Logarithms of one e-process."""
@@ -23,6 +27,7 @@ class Evidence:
     made of."""
 
     def add(self, now: float) -> "Evidence":
+        now = max(-CERTAIN, min(CERTAIN, now))
         return Evidence(self.before, now, max(self.peak, self.before + now))
 
     def next_segment(self) -> "Evidence":

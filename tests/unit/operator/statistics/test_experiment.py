@@ -1,6 +1,7 @@
 """Arms against the control."""
 
 import math
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -104,6 +105,16 @@ def test_a_mean_that_differs_is_found() -> None:
     assert result.p_value < 0.001
     assert result.difference is not None
     assert 0 < result.low < result.difference < result.high
+
+
+def test_values_that_never_vary_are_certain_and_can_be_kept() -> None:
+    ones, twos = sample([1.0] * 3000), sample([2.0] * 3000)
+    comparison = MeanComparison().add(ones, twos)
+    result = comparison.result(ones, twos)
+    assert (result.low, result.high, result.p_value) == (1, 1, 0)
+    assert MeanComparison.from_text(comparison.to_text()) == comparison
+    tiny = replace(twos, estimate=means.Estimate(2, 1e-300, 3000))
+    assert MeanComparison.from_text(comparison.add(ones, tiny).to_text()).shown.peak > 1e5
 
 
 def test_the_effect_of_interest_is_read_once() -> None:
