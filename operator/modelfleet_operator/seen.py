@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from modelfleet_contract import ModelSource
+from modelfleet_contract import ModelSource, Tallies
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
@@ -33,6 +33,7 @@ __all__ = [
     "Json",
     "Observed",
     "Pod",
+    "PodTallies",
     "Resource",
     "Revision",
     "RouterPod",
@@ -110,6 +111,15 @@ class Pod:
     trouble: Trouble | None = None
     address: str = ""
     """Its IP; empty while it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodTallies:
+    """What one pod has counted for an experiment."""
+
+    pod: str
+    counted: Tallies | None = None
+    """None: it did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,9 @@ class Observed:
     address: Address | None = None
     """None before the Service exists."""
     routing: Routing = Routing()
+    tallies: tuple[PodTallies, ...] | None = None
+    """Of every pod that has an address and stays; None where no experiment asks for them, or not
+    in this look."""
     children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)
     """Every child as it was read, for comparing and pruning."""
 

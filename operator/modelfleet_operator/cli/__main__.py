@@ -94,7 +94,7 @@ def _fail(terminal: Terminal, says: str, code: ExitCode) -> ExitCode:
 
 def _verb(options: argparse.Namespace, namespace: str) -> Run:
     """The flags as the options of a verb, bound to its run function."""
-    from modelfleet_operator.cli import get, history, logs, say, status, undo, verbs
+    from modelfleet_operator.cli import experiment, get, history, logs, say, status, undo, verbs
     from modelfleet_operator.cli.look import now
 
     name = options.name
@@ -114,6 +114,11 @@ def _verb(options: argparse.Namespace, namespace: str) -> Run:
                 namespace, name, options.output, watch=options.watch, timeout=options.timeout
             )
             return lambda *rest: status.run(shown, *rest)
+        case "experiment":
+            compared = experiment.Options(
+                namespace, name, options.output, watch=options.watch, timeout=options.timeout
+            )
+            return lambda *rest: experiment.run(compared, *rest)
         case "history":
             past = history.Options(namespace, name, options.output)
             return lambda *rest: history.run(past, *rest)

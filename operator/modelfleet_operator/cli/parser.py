@@ -59,6 +59,18 @@ examples:
   modelfleet status digits --watch --timeout 30m || echo "version 2 is not out"
   modelfleet status digits -o json | jq .rollout.phase"""
 
+_EXPERIMENT = """\
+Shows how the variants of a ModelDeployment compare: requests, errors and latencies of each, and for
+each metric of spec.experiment the difference from the control with its interval, drawn as a line
+with a mark at 0, and a p-value that may be looked at as often as one likes.
+
+With --watch it is drawn again whenever it changes, until it is interrupted."""
+_EXPERIMENT_EXAMPLES = """\
+examples:
+  modelfleet experiment digits
+  modelfleet experiment digits -o wide   with a sentence on each comparison
+  modelfleet experiment digits -o json | jq '.comparisons[] | select(.differs)'"""
+
 _HISTORY = """\
 Lists the revisions that are kept, the oldest first: what each serves, since when it exists, and
 what it is now (stable, candidate, failed or kept). rollout.historyLimit says how many are kept."""
@@ -167,6 +179,19 @@ def _shows(verbs: Any, prog: str) -> None:
     status.add_argument("-w", "--watch", action="store_true", help="until the rollout ends")
     _timeout(status, "with --watch")
     _output(status, "json", "yaml")
+
+    experiment = _verb(
+        verbs,
+        prog,
+        "experiment",
+        "compare its variants",
+        _EXPERIMENT,
+        _EXPERIMENT_EXAMPLES,
+    )
+    _name(experiment)
+    experiment.add_argument("-w", "--watch", action="store_true", help="until interrupted")
+    _timeout(experiment, "with --watch")
+    _output(experiment, "wide", "json", "yaml")
 
     history = _verb(verbs, prog, "history", "list its revisions", _HISTORY)
     _name(history)

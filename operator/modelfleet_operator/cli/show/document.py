@@ -1,7 +1,7 @@
 """What `status` shows, for programs."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -21,6 +21,13 @@ def to_json(document: Any, *, indent: int | None = 2) -> str:
 def to_yaml(document: Any) -> str:
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     return text.rstrip("\n")
+
+
+STREAMS: Final = {
+    "json": lambda document: to_json(document, indent=None),
+    "yaml": lambda document: f"---\n{to_yaml(document)}",
+}
+"""One document after the other, so that each can be told from the next."""
 
 
 def as_document(picture: Picture) -> Json:
