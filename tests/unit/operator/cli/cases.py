@@ -147,14 +147,19 @@ def moving(told: RolloutStatus | None = None, *, weight: int = 50) -> Status:
 
 # -- two variants: control has four fifths, challenger one
 
-ARMS: Json = spec_json(
-    "v4",
+
+def model(version: str) -> Json:
+    return {"uri": f"file:///models/v{version}", "version": version}
+
+
+ARMS: Json = {
+    "model": model("4"),
     **ROUTED,
-    variants=[
+    "variants": [
         {"name": "control", "weight": 80},
-        {"name": "challenger", "weight": 20, "model": spec_json("v2")["model"]},
+        {"name": "challenger", "weight": 20, "model": model("2")},
     ],
-)
+}
 
 
 def arms(
@@ -352,9 +357,10 @@ def cluster_of_arms(status: Status | None = None, **more: Any) -> MemoryApi:
 
 
 def _made(variant: str, told: RevisionStatus) -> Json:
-    model = spec_json(f"v{told.version}")["model"]
-    made = controller_revision(told.number, told.name, variant, spec={"model": model})
-    return {**made, "data": {**made["data"], "model": model}}
+    served = model(str(told.version))
+    return controller_revision(
+        told.number, told.name, variant, model=served, spec={"model": served}
+    )
 
 
 PODS = (

