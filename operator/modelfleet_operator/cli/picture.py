@@ -7,13 +7,7 @@ from datetime import datetime
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.rollout import Step
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.api.status import (
-    Phase,
-    RevisionStatus,
-    RolloutStatus,
-    Status,
-    VariantStatus,
-)
+from modelfleet_operator.api.status import Phase, RevisionStatus, Status, VariantStatus
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.observe.kinds import read_resource
 from modelfleet_operator.observe.pods import read_pod
@@ -62,11 +56,6 @@ class Picture:
     @property
     def variant(self) -> VariantStatus | None:
         return variant(self.resource)
-
-    @property
-    def rollout(self) -> RolloutStatus | None:
-        found = self.variant
-        return None if found is None else found.rollout
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -123,7 +123,8 @@ def restore(resource: Resource, raw: Json, revision: Json) -> Restoration:
         raise Refusal(
             f"revision {revision['revision']} of variant {of} has the content that it asks for "
             "now, and another restart: a restart is of every variant, so it is not taken back for "
-            "one"
+            "one; name another revision with --to, or say `modelfleet abort` while the restart is "
+            "on its way"
         )
     return Restoration(
         number=revision["revision"],
