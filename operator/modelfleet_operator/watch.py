@@ -66,17 +66,21 @@ async def watch(wake: Wake, wake_pair: Wake, namespaces: Collection[str]) -> Non
         lambda key: loop.call_soon_threadsafe(wake_pair, key),
     )
 
-    def run() -> None:
-        kopf.run(
-            registry=handlers,
-            settings=settings,
-            standalone=True,  # the lease decides who works, not kopf's peering
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            stop_flag=stop,
-        )
+    async def operate() -> None:
+        try:
+            await kopf.operator(
+                registry=handlers,
+                settings=settings,
+                standalone=True,  # the lease decides who works, not kopf's peering
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                stop_flag=stop,
+            )
+        finally:
+            # A thread of kopf's waits for it, and the loop would not end before that thread.
+            stop.set()
 
-    running = asyncio.ensure_future(asyncio.to_thread(run))
+    running = asyncio.ensure_future(asyncio.to_thread(asyncio.run, operate()))
     try:
         await asyncio.shield(running)
         raise RuntimeError("kopf ended, and nobody had asked it to")
@@ -113,7 +117,7 @@ def belongs_to(namespace: str, carried: Mapping[str, str]) -> tuple[Key | None, 
     """The ModelDeployment and the pair of routers that an object with these labels concerns."""
     owner, pair = carried.get(labels.DEPLOYMENT), None
     if carried.get(labels.ROLE) == labels.ROUTES:
-        pair = SHARED  # whichever instance its labels name: that is the ModelDeployment
+        pair = carried.get(labels.ROUTERS) or SHARED
     elif carried.get("app.kubernetes.io/name") == ROUTER_NAME:
         pair = carried.get("app.kubernetes.io/instance") or SHARED
     return Key(namespace, owner) if owner else None, Key(namespace, pair) if pair else None

@@ -1,5 +1,6 @@
 """Variants share the traffic; each rolls out on its own; nothing is lost while they come and go."""
 
+import json
 import math
 from collections import Counter
 
@@ -159,3 +160,29 @@ def test_a_shadow_gets_copies_and_hurts_nobody(
     assert traffic.account.is_whole()
     assert traffic.account.lost == []
     assert set(traffic.account.answers) == {1.0}
+
+
+def test_dedicated_routers_serve_nobody_else(
+    operator: str, kube: Kube, namespace: str, store: Store
+) -> None:
+    one = store.put("own.onnx", scale(1.0))
+    own = deployment("own", one, routing={"mode": "Router", "router": "Dedicated"})
+    kube.apply(namespace, own, deployment("other", one, routing={"mode": "Router"}))
+    for name in ("own", "other"):
+        kube.until(namespace, "mdep", name, is_true("Ready"), timeout=120)
+    mine = kube.get(namespace, "service", "own")["spec"]["selector"]
+    theirs = kube.get(namespace, "service", "other")["spec"]["selector"]
+    assert mine["app.kubernetes.io/instance"] == "own-router"
+    assert theirs["app.kubernetes.io/instance"] == "modelfleet-router"
+    with httpx.Client(timeout=20) as client:
+        for name in ("own", "other"):
+            assert ask(client, cluster_url(kube, namespace, name), name) == 1.0
+    shared = deployment("own", one, routing={"mode": "Router"})
+    refused = kube.kubectl(
+        "apply", "--namespace", namespace, "--filename", "-", stdin=json.dumps(shared), check=False
+    )
+    assert "write mode: Direct first" in refused.stderr
+    kube.delete(namespace, "mdep", "own")
+    kube.until_gone(namespace, "pod", "app.kubernetes.io/instance=own-router", timeout=90)
+    with httpx.Client(timeout=20) as client:
+        assert ask(client, cluster_url(kube, namespace, "other"), "other") == 1.0

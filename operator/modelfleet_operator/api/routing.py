@@ -39,6 +39,15 @@ class RoutingMode(StrEnum):
     and finds replaced pods by itself."""
 
 
+class RouterPair(StrEnum):
+    """Which routers."""
+
+    SHARED = "Shared"
+    """Those of the namespace, with the other ModelDeployments in it."""
+    DEDICATED = "Dedicated"
+    """Two of its own."""
+
+
 class Retries(StrEnum):
     """Which failed requests a router sends again, to another pod."""
 
@@ -175,6 +184,18 @@ class Routing(Shared):
                 ".matches",
             ),
             rule(
+                "self.mode == 'Router' || self.router == 'Shared'",
+                "router has no effect without one: write mode: Router, or leave router out.",
+                ".router",
+            ),
+            rule(
+                "self.mode != 'Router' || oldSelf.mode != 'Router' || "
+                "self.router == oldSelf.router",
+                "callers cannot be moved from one pair of routers to another without losing some: "
+                "write mode: Direct first, and when that is served, the other router.",
+                ".router",
+            ),
+            rule(
                 "self.mode == 'Router' || !has(self.sticky)",
                 "sticky has no effect without a router: write mode: Router, or leave sticky out.",
                 ".sticky",
@@ -191,6 +212,10 @@ class Routing(Shared):
     """Direct: the address is a plain Service, and all traffic moves at once. Router: a pair of
     Envoy pods in the namespace splits the traffic, as a progressive rollout needs it. Default
     Direct."""
+
+    router: RouterPair = RouterPair.SHARED
+    """Shared: the routers of the namespace. Dedicated: two of its own, some 70 MiB each, which no
+    neighbour's load or configuration reaches. Default Shared."""
 
     sticky: Sticky | None = None
     """Keep each caller on the revision that it had, while weights move. Default: each request is

@@ -36,6 +36,7 @@ def build(
         "app.kubernetes.io/managed-by": labels.MANAGER,
         labels.DEPLOYMENT: resource.name,
         labels.ROLE: labels.ROUTES,
+        labels.ROUTERS: site.routers,
     }
     body = {"data": {SITE_KEY: write(site), SHARES_KEY: write_shares(shares or {})}}
     made = child(kinds.CONFIG_MAP, resource, name_of(resource.name), own, body)

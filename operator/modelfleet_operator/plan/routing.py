@@ -9,6 +9,8 @@ from collections.abc import Container, Iterator, Sequence
 from datetime import timedelta
 
 from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT
+from modelfleet_operator.api import labels
+from modelfleet_operator.api.routing import RouterPair
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.documents import document_of
 from modelfleet_operator.plan.shares import composed
@@ -54,6 +56,7 @@ def _site(
     ports: tuple[int, int],
 ) -> Site:
     before, resource = seen.routing.site, seen.resource
+    stays = before is not None and seen.address is not None and seen.address.through_routers
     weights: dict[str, int] = {}
     for plan in plans:
         weights |= composed(plan.share, plan.within)
@@ -80,7 +83,16 @@ def _site(
         mirrors=tuple(_mirrors(spec, plans)),
         timeout_s=_longest_s(plans, answering, spec),
         retries=spec.routing.retries,
+        routers=before.routers if before and stays else routers_of(resource.name, spec),
     )
+
+
+def routers_of(deployment: str, spec: Spec) -> str:
+    """The name of the pair that the spec asks for. One that callers are behind is never left for
+    another, which the CRD refuses as well: they would have to move at once."""
+    if spec.routing.router is RouterPair.DEDICATED:
+        return labels.dedicated_routers(deployment)
+    return labels.SHARED_ROUTERS
 
 
 def _matches(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Iterator[Match]:
