@@ -60,7 +60,9 @@ class Crowd:
     def _sums(self, arm: str) -> Sums:
         columns = [self._column(arm, only) for only in ([True] * USERS, self._fails, self._clicks)]
         clicks = columns[2].whole
-        return Sums(*columns[:2], {"clicked": Values(columns[0], columns[2], clicks, clicks)})
+        return Sums(
+            columns[0], columns[1], {"clicked": Values(columns[0], columns[2], clicks, clicks)}
+        )
 
     def _column(self, arm: str, only: list[bool]) -> Column:
         buckets: dict[int, float] = {}
