@@ -362,6 +362,12 @@ class Spec(Shared):
                 ".rollout.strategy",
             ),
             rule(
+                "self.routing.mode != 'Direct' || self.rollout.surge == 'Auto'",
+                "without a router all traffic moves at once, to pods beside the earlier ones: write "
+                "routing.mode: Router, or leave surge out.",
+                ".rollout.surge",
+            ),
+            rule(
                 "self.runtime.engine.device != 'cpu' || !has(self.accelerator)",
                 "the accelerator would stand idle while device is cpu: leave one of them out.",
                 ".runtime.engine.device",

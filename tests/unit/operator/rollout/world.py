@@ -1,6 +1,7 @@
 """A variant's rollout in a world of numbers, for the laws: pods that start, fail and die, routers
-that lag and are replaced, clocks that jump, an operator that is killed between any two of its
-calls, and people who change their minds.
+that lag and are replaced, nodes with few accelerators that others want too and that are drained,
+clocks that jump, an operator that is killed between any two of its calls, and people who change
+their minds.
 
 Each history is a seed. The operator's part is the real `progress.decide`, and its calls are made in
 the order of `act`: more pods, the weights, fewer pods, the status.
@@ -8,14 +9,22 @@ the order of `act`: more pods, the weights, fewer pods, the status.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from modelfleet_operator.api.rollout import OnFailure, Step
+from modelfleet_operator.api.rollout import OnFailure, Step, Surge
 from modelfleet_operator.api.status import RolloutStatus
 from modelfleet_operator.plan.rollout import progress
 from modelfleet_operator.plan.rollout.capacity import needed
-from modelfleet_operator.plan.rollout.facts import FULL, Arm, Facts, Judgement, Policy, Verbs
+from modelfleet_operator.plan.rollout.facts import (
+    FULL,
+    Arm,
+    Facts,
+    Judgement,
+    Places,
+    Policy,
+    Verbs,
+)
 from modelfleet_operator.plan.rollout.progress import Progress
 from modelfleet_operator.router.site import WHOLE
 from tests.unit.operator.builders import NOW
@@ -41,6 +50,26 @@ class Router:
 
 
 @dataclass
+class Pod:
+    ready: bool = False
+    node: str = ""
+    """Empty: it has none yet."""
+    refused: bool = False
+    """The scheduler has looked for one, and there was none."""
+    leaving: bool = False
+
+
+@dataclass
+class Node:
+    """One with accelerators: each pod needs one of them."""
+
+    devices: int
+    others: int = 0
+    """Those that other workloads have."""
+    cordoned: bool = False
+
+
+@dataclass
 class World:
     chance: random.Random
     calm: bool = False
@@ -55,8 +84,11 @@ class World:
     dead: set[str] = field(default_factory=set)
     """Revisions whose pods never become ready."""
     asked: dict[str, int] = field(default_factory=dict)
-    pods: dict[str, list[bool]] = field(default_factory=dict)
-    """Of each revision, which are ready."""
+    pods: dict[str, list[Pod]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    """Empty: no pod needs an accelerator, and there is a place for each."""
+    parted: bool = False
+    """It was said that for a while nothing serves, and nothing serves yet."""
     written: dict[str, int] = field(default_factory=dict)
     version: int = 0
     routers: list[Router] = field(default_factory=lambda: [Router(), Router()])
@@ -78,6 +110,9 @@ class World:
                 ready=self.ready(name),
                 reachable=self.ready(name),
                 asked=self.asked.get(name, 0),
+                present=len(self.pods.get(name, ())),
+                leaving=sum(pod.leaving for pod in self.pods.get(name, ())),
+                unplaced=sum(pod.refused and not pod.node for pod in self.staying(name)),
                 quiet=name not in self.busy,
                 idle_since=self.idle.get(name),
                 hopeless="its model cannot be loaded" if name in self.dead else "",
@@ -99,9 +134,26 @@ class World:
             told=self.told,
         )
 
+    def staying(self, name: str) -> list[Pod]:
+        return [pod for pod in self.pods.get(name, ()) if not pod.leaving]
+
     def ready(self, name: str) -> int:
         """Not more than are to stay."""
-        return min(sum(self.pods.get(name, ())), self.asked.get(name, 0))
+        return min(sum(pod.ready for pod in self.staying(name)), self.asked.get(name, 0))
+
+    def free(self, name: str) -> int:
+        node = self.nodes[name]
+        here = [pod for pods in self.pods.values() for pod in pods if pod.node == name]
+        return 0 if node.cordoned else max(0, node.devices - node.others - len(here))
+
+    def places(self) -> Places:
+        """What a count of the cluster would say."""
+        open_ = [node for node in self.nodes.values() if not node.cordoned]
+        return Places(
+            fits=sum(map(self.free, self.nodes)),
+            total=sum(max(0, node.devices - node.others) for node in open_),
+            says="as many as there are",
+        )
 
     @property
     def served(self) -> bool:
@@ -112,10 +164,15 @@ class World:
     def look(self) -> Iterator[None]:
         facts = self.facts()
         plan = progress.decide(facts)
+        if plan.counts:
+            facts = replace(facts, places=self.places())
+            plan = progress.decide(facts)
         self.check_plan(facts, plan)
+        self.check_choice(facts, plan)
         yield
         for name, pods in plan.pods.items():
             if pods > self.asked.get(name, 0):
+                self.check_room(facts, plan, name)
                 self.asked[name] = pods
                 yield
         if dict(plan.weights) != self.written:
@@ -126,12 +183,60 @@ class World:
         for name in list(self.asked):
             pods = plan.pods.get(name, 0)
             if pods < self.asked[name]:
-                self.check_shrink(name, pods)
+                self.check_shrink(facts, name, pods)
                 self.asked[name] = pods
                 yield
         self.stable, self.told, self.idle = plan.stable, plan.told, dict(plan.idle_since)
+        self.parted = self.parted or (plan.told is not None and plan.told.surge == Surge.RECREATE)
 
     # The laws.
+
+    def carrying(self, facts: Facts, told: RolloutStatus | None) -> int:
+        """By so many pods all of the traffic has to be carried at the worst moment, by what was
+        said of the attempt."""
+        if told is not None and told.candidate == facts.wanted and not told.failed:
+            match told.surge:
+                case Surge.IN_PLACE:
+                    return max(1, min(facts.demand, facts.demand + told.spare - 1))
+                case Surge.RECREATE:
+                    return 1
+            return facts.demand
+        # On the way back, all that stands is exchanged.
+        if not self.nodes and self.policy.surge in (Surge.AUTO, Surge.SURGE):
+            return facts.demand
+        asked = sum(arm.asked - arm.unplaced for arm in facts.arms.values())
+        return max(1, min(facts.demand, (asked if self.nodes else max(facts.demand, asked)) - 1))
+
+    def check_choice(self, facts: Facts, plan: Progress) -> None:
+        """It is made by what is free, and afterwards only gives way to pods without a place."""
+        told, before = plan.told, facts.told
+        if told is None:
+            return
+        same = before is not None and before.candidate == told.candidate and before.surge
+        if not same or before is None or before.attempt != told.attempt:
+            if self.policy.surge is not Surge.AUTO and told.surge != self.policy.surge:
+                if (self.policy.surge, facts.demand) != (Surge.IN_PLACE, 1):
+                    raise Broken(f"{self.policy.surge} was asked for, and {told.surge} was chosen")
+            return
+        if (told.surge, told.spare) == (before.surge, before.spare):
+            return
+        lost = sum(arm.unplaced for arm in facts.arms.values())
+        if not lost or before.surge == Surge.RECREATE or told.surge == Surge.SURGE:
+            raise Broken(f"{before.surge} became {told.surge} with {lost} pods without a place")
+        if told.surge == Surge.IN_PLACE == before.surge and told.spare > before.spare:
+            raise Broken("the room has grown")
+
+    def check_room(self, facts: Facts, plan: Progress, name: str) -> None:
+        """In place, nobody grows into a place that another has still."""
+        told = plan.told
+        if told is None or told.failed or told.surge not in (Surge.IN_PLACE, Surge.RECREATE):
+            return
+        room = max(2, facts.demand + told.spare)
+        if told.surge == Surge.RECREATE:
+            room = max(1, min(facts.demand, facts.demand + told.spare))
+        stand = {one: max(arm.present, arm.asked) for one, arm in facts.arms.items()}
+        if sum(stand.values()) - stand.get(name, 0) + plan.pods[name] > room:
+            raise Broken(f"{name} grows to {plan.pods[name]} beside {stand}, with room for {room}")
 
     def check_plan(self, facts: Facts, plan: Progress) -> None:
         if sum(plan.weights.values()) != WHOLE or min(plan.weights.values()) <= 0:
@@ -154,24 +259,38 @@ class World:
         for name, parts in plan.weights.items():
             if parts <= facts.weight(name):
                 continue
-            usable = facts.arm(name).usable
+            usable, demand = facts.arm(name).usable, self.carrying(facts, plan.told)
             givers = [n for n, has in facts.written.items() if has > plan.weights.get(n, 0)]
             # Who cannot carry what it has gives it up all the same.
-            weak = all(facts.arm(n).usable < needed(facts.weight(n), facts.demand) for n in givers)
-            if usable == 0 or (usable < needed(parts, facts.demand) and not weak):
+            weak = all(facts.arm(n).usable < needed(facts.weight(n), demand) for n in givers)
+            if usable == 0 or (usable < needed(parts, demand) and not weak):
                 raise Broken(f"{name} got {parts} parts with {usable} pods")
 
-    def check_shrink(self, name: str, pods: int) -> None:
-        """Whoever may still be sent something keeps the pods for it."""
-        if self.demand == 0:
+    def check_shrink(self, facts: Facts, name: str, pods: int) -> None:
+        """Whoever may still be sent something keeps the pods for it, by the way that people have
+        been told of."""
+        if self.demand == 0 or self.parted:
             return
+        lives = any(facts.arm(one).usable for one in self.written)
+        if facts.stable and facts.arm(name).usable and not pods and not lives:
+            raise Broken(f"{name} goes, the last that could answer")
+        if not pods and sum(arm.asked for arm in facts.arms.values()) <= 1 and self.bounded:
+            return  # the only place, on the way back to the stable revision
         shares = [self.written.get(name, 0), *(r.serves.get(name, 0) for r in self.routers)]
-        least = needed(max(shares), self.demand) if max(shares) else 0
+        least = needed(max(shares), self.carrying(facts, self.told)) if max(shares) else 0
         if pods < least:
             raise Broken(f"{name} shrinks to {pods} pods while a router gives it {max(shares)}")
 
+    @property
+    def bounded(self) -> bool:
+        return bool(self.nodes) or self.policy.surge in (Surge.IN_PLACE, Surge.RECREATE)
+
     def check_traffic(self) -> None:
         """What every router does at this moment."""
+        if self.stable is not None and self.ready(self.stable):
+            self.parted = self.told is not None and self.told.surge == Surge.RECREATE
+        if self.parted:
+            return
         for router in self.routers:
             for name in router.serves:
                 if name == self.stable and name not in self.hurt and not self.ready(name):
@@ -182,17 +301,43 @@ class World:
     def controllers(self) -> None:
         for name in {*self.asked, *self.pods}:
             there = self.pods.setdefault(name, [])
-            want = self.asked.get(name, 0)
-            if len(there) < want and (self.calm or self.chance.random() < 0.8):
-                there.append(False)
-            elif len(there) > want:
-                there.remove(min(there))
-            if name not in self.dead and (self.calm or self.chance.random() < 0.7):
-                unready = [i for i, ready in enumerate(there) if not ready]
+            there[:] = [p for p in there if not p.leaving or not self.by_chance(0.6)]
+            staying, want = self.staying(name), self.asked.get(name, 0)
+            if len(staying) < want and self.by_chance(0.8):
+                there.append(Pod())
+            elif len(staying) > want:
+                min(staying, key=lambda pod: (pod.ready, bool(pod.node))).leaving = True
+            if name not in self.dead and self.by_chance(0.7):
+                unready = [pod for pod in self.staying(name) if pod.node and not pod.ready]
                 if unready:
-                    there[self.chance.choice(unready)] = True
+                    self.chance.choice(unready).ready = True
             if self.ready(name) >= want:
                 self.hurt.discard(name)
+
+    def scheduler(self) -> None:
+        for pod in [pod for name in self.pods for pod in self.staying(name) if not pod.node]:
+            room = [name for name in self.nodes if self.free(name)]
+            pod.refused = bool(self.nodes) and not room
+            if not pod.refused and self.by_chance(0.8):
+                pod.node = self.chance.choice(room) if room else "any"
+
+    def evictions(self) -> None:
+        """Whoever drains a node asks for each of its pods, and hears no while the disruption
+        budget of its revision (one less than it asks for, from two on) is used up."""
+        for name in sorted(self.pods):
+            for pod in self.staying(name):
+                if not (pod.node in self.nodes and self.nodes[pod.node].cordoned):
+                    continue
+                asked = self.asked.get(name, 0)
+                ready = sum(pod.ready for pod in self.staying(name))
+                if asked >= 2 and pod.ready and ready < asked:
+                    continue
+                if asked < 2:
+                    self.hurt.add(name)
+                pod.leaving = True
+
+    def by_chance(self, share: float) -> bool:
+        return self.calm or self.chance.random() < share
 
     def kubelet(self) -> None:
         """Each router hears of the newest weights, or not yet."""
@@ -212,16 +357,27 @@ class World:
     def trouble(self) -> None:
         if self.calm:
             return
-        match self.chance.randrange(10):
+        match self.chance.randrange(12):
             case 0:
                 name = self.chance.choice(sorted(self.pods) or ["r1"])
                 if self.pods.get(name):
-                    self.pods[name][self.chance.randrange(len(self.pods[name]))] = False
+                    self.chance.choice(self.pods[name]).ready = False
                     self.hurt.add(name)
             case 1:
                 self.routers[self.chance.randrange(2)] = Router(dict(self.written), self.version)
             case 2 if self.chance.random() < 0.3:
                 self.told, self.idle = None, {}  # somebody emptied the status, but for what serves
+
+            case 3 | 4 if self.nodes:
+                node = self.nodes[self.chance.choice(sorted(self.nodes))]
+                node.cordoned = not node.cordoned
+            case 5 if self.nodes:
+                name = self.chance.choice(sorted(self.nodes))
+                node, least = self.nodes[name], sum(n.devices - n.others for n in self.nodes.values())
+                if node.others and self.chance.random() < 0.5:
+                    node.others -= 1
+                elif self.free(name) and least > 1:
+                    node.others += 1
 
     def people(self) -> None:
         if self.calm:
@@ -261,9 +417,14 @@ class World:
             steps=steps,
             on_failure=failing,
             full=any(not step.weight for step in steps),
+            surge=self.chance.choice((Surge.AUTO,) * 5 + tuple(Surge)),
+            accelerated=bool(self.nodes),
             bake=self.chance.choice((timedelta(0), timedelta(0), timedelta(minutes=2))),
         )
 
     @property
     def others(self) -> tuple[object, ...]:
-        return (self.controllers, self.kubelet, self.requests, self.time, self.trouble, self.people)
+        return (
+            self.controllers, self.scheduler, self.evictions, self.kubelet, self.requests,
+            self.time, self.trouble, self.people,
+        )  # fmt: skip
