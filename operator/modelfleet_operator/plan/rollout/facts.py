@@ -84,6 +84,8 @@ class Places:
     """Pods that would find a place at this moment; None: that cannot be known."""
     total: int = 0
     """Pods that would, if none of this variant's own were there."""
+    elsewhere: int = 0
+    """Pods of this variant that hold none of these places."""
     count: int = 1
     """Accelerators of each pod."""
     says: str = ""

@@ -55,13 +55,18 @@ def decide(facts: Facts) -> Progress:
     if facts.demand == 0:
         return _stopped(facts)
     if stable is None:
-        return _with_the_rest(facts, _first(facts))
+        return _with_the_rest(surge.settling(facts, facts.wanted), _first(facts))
     if facts.wanted == stable:
         facts = surge.settling(facts, stable)
         return _with_the_rest(facts, _settled(facts, stable))
-    asked, told = surge.is_asked(facts), surge.decide(facts, _at(facts))
+    told = _at(facts)
+    asked, told = surge.is_asked(facts, told), surge.decide(facts, told)
     facts = surge.bound(facts, stable, told)
-    return replace(_with_the_rest(facts, _rollout(facts, stable, told)), counts=asked)
+    found = _with_the_rest(facts, _rollout(facts, stable, told))
+    if found.told is not None and surge.is_news(facts.told, told):
+        # What costs pods that serve is told first, and begins with the next look.
+        found = replace(found, pods={name: arm.asked for name, arm in facts.arms.items()})
+    return replace(found, counts=asked)
 
 
 def _stopped(facts: Facts) -> Progress:
@@ -170,7 +175,10 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
     if others:
         weights = shift.back(facts, stable)
         say = f"{others[0]}, the candidate before, gives its share back first"
-        return _going(facts, stable, told, weights, Phase.STARTING, say)
+        going = _going(facts, stable, told, weights, Phase.STARTING, say)
+        if facts.room is not None:  # the stable one needs its place
+            going = replace(going, pods={stable: facts.demand})
+        return going
     goal = _goal(facts, step)
     weights = shift.towards(facts, stable, candidate, goal)
     weights = shift.relieved(facts, stable, candidate, weights)
@@ -202,13 +210,10 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
 
 
 def _announced(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
-    """What is about to cost pods that serve is told first, and begins with the next look."""
-    candidate = facts.wanted
-    has = facts.weight(candidate)
+    candidate, has = facts.wanted, facts.weight(facts.wanted)
     weights = shift.towards(facts, stable, candidate, has) if has else shift.back(facts, stable)
     say = f"{told.surge}: {told.surge_reason}"
-    going = _going(facts, stable, told, weights, Phase.STARTING, say)
-    return replace(going, pods={name: arm.asked for name, arm in facts.arms.items()})
+    return _going(facts, stable, told, weights, Phase.STARTING, say)
 
 
 def _replaced(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
@@ -375,8 +380,10 @@ def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
             least = pods[name] = max(least, min(arm.asked, facts.demand))
         if arm.asked <= least or facts.recreates:
             continue
-        if arm.usable and not any(facts.arm(one).usable for one in progress.weights):
-            pods[name] = arm.asked  # the last that could answer, whoever has the traffic now
+        answers = any(facts.arm(one).usable for one in progress.weights)
+        # The last that could answer, whoever has the traffic now, and may need its place.
+        if arm.usable and not answers and (share or facts.room is None):
+            pods[name] = arm.asked
             continue
         if not facts.served or progress.weights.get(name, 0) != facts.weight(name):
             pods[name] = arm.asked  # a router may still give it what it had

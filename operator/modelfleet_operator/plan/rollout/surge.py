@@ -29,18 +29,18 @@ def decide(facts: Facts, told: RolloutStatus) -> RolloutStatus:
     """The way of this attempt: the one that was told, or where none was, a new one."""
     if not told.surge:
         return _chosen(facts, told)
-    if told.failed_since or facts.policy.surge in (Surge.SURGE, Surge.RECREATE):
+    if told.failed_since or facts.policy.surge is Surge.SURGE:
         return told
     return _given_way(facts, told)
 
 
-def is_asked(facts: Facts) -> bool:
-    """What is free has to be counted before this look can decide."""
-    told, auto = facts.told, facts.policy.surge is Surge.AUTO and facts.policy.accelerated
-    known = told is not None and told.candidate == facts.wanted and told.surge
-    retried = facts.verbs.retried and told is not None and bool(told.failed)
-    rolls = facts.demand > 0 and facts.stable is not None and facts.stable != facts.wanted
-    return rolls and auto and facts.places is None and (not known or retried)
+def is_asked(facts: Facts, told: RolloutStatus) -> bool:
+    """What is free has to be counted before this look can decide about `told`."""
+    if facts.places is not None or not facts.policy.accelerated:
+        return False
+    if not told.surge:
+        return facts.policy.surge is Surge.AUTO
+    return decide(facts, told) != told
 
 
 def bound(facts: Facts, stable: str, told: RolloutStatus) -> Facts:
@@ -68,7 +68,9 @@ def settling(facts: Facts, stable: str) -> Facts:
         return facts
     asked, lost = sum(arm.asked for arm in facts.arms.values()), _unplaced(facts)
     room = max(1, asked - lost) if lost else max(facts.demand, asked)
-    return replace(facts, room=room, recreates=room == 1)
+    # The only place is another's: that one has to go first, whatever share it has.
+    taken = room == 1 and facts.stable is not None and not facts.arm(stable).usable
+    return replace(facts, room=room, recreates=taken)
 
 
 def fitted(facts: Facts, pods: dict[str, int], floors: dict[str, int]) -> dict[str, int]:
@@ -81,9 +83,9 @@ def fitted(facts: Facts, pods: dict[str, int], floors: dict[str, int]) -> dict[s
         free = facts.room - arm.leaving - _held(facts, pods, name)
         if pods.get(name, 0) > arm.asked:
             pods[name] = max(arm.asked, min(pods[name], free))
-        if arm.unplaced and pods.get(name, 0) > free:
+        if arm.unplaced and pods.get(name, 0) > max(0, free):
             placed = min(pods[name], arm.asked) - arm.unplaced
-            pods[name] = max(free, placed, floors.get(name, 0), 0)
+            pods[name] = min(pods[name], max(free, placed, floors.get(name, 0), 0))
     return pods
 
 
@@ -131,9 +133,8 @@ def _choice(facts: Facts) -> tuple[Surge, int, str]:
         return Surge.SURGE, 0, why
     if not places.total:
         return Surge.SURGE, 0, f"{why}; the earlier pods would leave none to it: it waits for them"
-    if places.total == 1:
-        return Surge.RECREATE, 1 - demand, why
-    return Surge.IN_PLACE, places.total - demand, why
+    room = places.total + places.elsewhere
+    return Surge.RECREATE if room == 1 else Surge.IN_PLACE, room - demand, why
 
 
 def _given_way(facts: Facts, told: RolloutStatus) -> RolloutStatus:
@@ -142,13 +143,15 @@ def _given_way(facts: Facts, told: RolloutStatus) -> RolloutStatus:
     waits = since is None or facts.now - since < PATIENCE
     if not lost or (waits and not told.failed):
         return told
+    places = facts.places
+    if places is not None and places.fits is not None and not places.total:
+        return told  # whoever went would leave no place to it
     placed = sum(arm.present for arm in facts.arms.values()) - lost
-    spare = placed - facts.demand
-    if told.surge == Surge.RECREATE or (told.surge == Surge.IN_PLACE and spare >= told.spare):
+    spare = max(1, placed) - facts.demand
+    if told.surge != Surge.SURGE and spare >= told.spare:
         return told
-    way = Surge.IN_PLACE if placed > 1 else Surge.RECREATE
-    if way is Surge.RECREATE:
-        spare = 1 - facts.demand
+    in_place = placed > 1 and told.surge != Surge.RECREATE
+    way = Surge.IN_PLACE if in_place else Surge.RECREATE
     why = f"{lost} of {placed + lost} pods found no accelerator that is free"
     return told.model_copy(
         update={

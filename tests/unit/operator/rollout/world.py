@@ -112,7 +112,7 @@ class World:
                 asked=self.asked.get(name, 0),
                 present=len(self.pods.get(name, ())),
                 leaving=sum(pod.leaving for pod in self.pods.get(name, ())),
-                unplaced=sum(pod.refused and not pod.node for pod in self.staying(name)),
+                unplaced=self.unplaced(name),
                 quiet=name not in self.busy,
                 idle_since=self.idle.get(name),
                 hopeless="its model cannot be loaded" if name in self.dead else "",
@@ -141,6 +141,12 @@ class World:
         """Not more than are to stay."""
         return min(sum(pod.ready for pod in self.staying(name)), self.asked.get(name, 0))
 
+    def unplaced(self, name: str) -> int:
+        """Of those that are to stay."""
+        pods = self.staying(name)
+        lacks = self.asked.get(name, 0) - sum(bool(pod.node) for pod in pods)
+        return max(0, min(lacks, sum(pod.refused and not pod.node for pod in pods)))
+
     def free(self, name: str) -> int:
         node = self.nodes[name]
         here = [pod for pods in self.pods.values() for pod in pods if pod.node == name]
@@ -152,6 +158,11 @@ class World:
         return Places(
             fits=sum(map(self.free, self.nodes)),
             total=sum(max(0, node.devices - node.others) for node in open_),
+            elsewhere=sum(
+                pod.node in self.nodes and self.nodes[pod.node].cordoned
+                for pods in self.pods.values()
+                for pod in pods
+            ),
             says="as many as there are",
         )
 
@@ -194,13 +205,14 @@ class World:
     def carrying(self, facts: Facts, told: RolloutStatus | None) -> int:
         """By so many pods all of the traffic has to be carried at the worst moment, by what was
         said of the attempt."""
-        if told is not None and told.candidate == facts.wanted and not told.failed:
+        if told is not None and told.candidate == facts.wanted and not told.failed_since:
             match told.surge:
                 case Surge.IN_PLACE:
                     return max(1, min(facts.demand, facts.demand + told.spare - 1))
                 case Surge.RECREATE:
                     return 1
-            return facts.demand
+            if not told.failed:
+                return facts.demand
         # On the way back, all that stands is exchanged.
         if not self.nodes and self.policy.surge in (Surge.AUTO, Surge.SURGE):
             return facts.demand
@@ -221,7 +233,7 @@ class World:
         if (told.surge, told.spare) == (before.surge, before.spare):
             return
         lost = sum(arm.unplaced for arm in facts.arms.values())
-        if not lost or before.surge == Surge.RECREATE or told.surge == Surge.SURGE:
+        if not lost or told.surge == Surge.SURGE:
             raise Broken(f"{before.surge} became {told.surge} with {lost} pods without a place")
         if told.surge == Surge.IN_PLACE == before.surge and told.spare > before.spare:
             raise Broken("the room has grown")
@@ -271,13 +283,17 @@ class World:
         been told of."""
         if self.demand == 0 or self.parted:
             return
-        lives = any(facts.arm(one).usable for one in self.written)
-        if facts.stable and facts.arm(name).usable and not pods and not lives:
-            raise Broken(f"{name} goes, the last that could answer")
-        if not pods and sum(arm.asked for arm in facts.arms.values()) <= 1 and self.bounded:
-            return  # the only place, on the way back to the stable revision
+        placed = sum(arm.asked - arm.unplaced for arm in facts.arms.values())
+        if self.bounded and not pods and placed <= 1 and not facts.arm(facts.stable).usable:
+            return  # the only place, and the stable revision needs it to come back
         shares = [self.written.get(name, 0), *(r.serves.get(name, 0) for r in self.routers)]
+        lives = any(facts.arm(one).usable for one in self.written)
+        # In place, those who have the traffic may need the place of one that has none.
+        held = facts.stable and facts.arm(name).usable and (max(shares) or not self.bounded)
+        if held and not pods and not lives:
+            raise Broken(f"{name} goes, the last that could answer")
         least = needed(max(shares), self.carrying(facts, self.told)) if max(shares) else 0
+        least = min(least, sum(bool(pod.node) for pod in self.staying(name)))  # or serve nobody
         if pods < least:
             raise Broken(f"{name} shrinks to {pods} pods while a router gives it {max(shares)}")
 
@@ -311,7 +327,7 @@ class World:
                 unready = [pod for pod in self.staying(name) if pod.node and not pod.ready]
                 if unready:
                     self.chance.choice(unready).ready = True
-            if self.ready(name) >= want:
+            if want and self.ready(name) >= want:
                 self.hurt.discard(name)
 
     def scheduler(self) -> None:
