@@ -1,5 +1,5 @@
-"""Keeps the pair of routers of one namespace: made with the first ModelDeployment that needs it,
-given what all of them want, and taken away after the last.
+"""Keeps a pair of routers, that of a namespace or one of a ModelDeployment's own: made with the
+first ModelDeployment that needs it, given what all of them want, and taken away after the last.
 
 Each look gathers what every ModelDeployment has written for the routers (`children/routing.py`),
 makes one configuration of it in which a bad part never stops its neighbours (`router/files.py`),
@@ -77,7 +77,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class PairLook:
-    """One look at the pair of one namespace."""
+    """One look at one pair."""
 
     cluster: KubeApi
     routers: RouterApi
@@ -91,7 +91,7 @@ class PairLook:
     async def __call__(self, key: Key) -> float | None:
         """Seconds until the next look, None when only a change makes one due. Raises `Gone`."""
         namespace, name = key
-        written = await self._written(namespace)
+        written = await self._written(namespace, name)
         there = await self._objects(namespace, name)
         lost = await self._callers(namespace, name) - {each.name for each in written}
         if not written and not lost:
@@ -115,7 +115,7 @@ class PairLook:
 
     # -- what there is
 
-    async def _written(self, namespace: str) -> list[Written]:
+    async def _written(self, namespace: str, name: str) -> list[Written]:
         found = await self.cluster.list(kinds.CONFIG_MAP, namespace, label_selector=labels.routes())
         return [
             Written(
@@ -125,6 +125,7 @@ class PairLook:
             )
             for each in found
             if "deletionTimestamp" not in each["metadata"]
+            and each["metadata"]["labels"].get(labels.ROUTERS, pod.SHARED) == name
         ]
 
     async def _callers(self, namespace: str, name: str) -> set[str]:

@@ -165,6 +165,9 @@ class Routing:
 
     site: Site | None = None
     """As it was written last; None before the first time."""
+    shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How each variant splits its share among its revisions, in parts of 10000 of that share, as it
+    was written beside the site."""
     refused: str = ""
     """Why the routers are not given it; empty where they are."""
     leaving: datetime | None = None

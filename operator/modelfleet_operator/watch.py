@@ -113,7 +113,7 @@ def belongs_to(namespace: str, carried: Mapping[str, str]) -> tuple[Key | None, 
     """The ModelDeployment and the pair of routers that an object with these labels concerns."""
     owner, pair = carried.get(labels.DEPLOYMENT), None
     if carried.get(labels.ROLE) == labels.ROUTES:
-        pair = SHARED  # whichever instance its labels name: that is the ModelDeployment
+        pair = carried.get(labels.ROUTERS) or SHARED
     elif carried.get("app.kubernetes.io/name") == ROUTER_NAME:
         pair = carried.get("app.kubernetes.io/instance") or SHARED
     return Key(namespace, owner) if owner else None, Key(namespace, pair) if pair else None

@@ -16,13 +16,14 @@ STEPS = {
 PAIR = "app.kubernetes.io/name=modelfleet-router"
 
 
-def variant(resource: Json) -> Json:
-    found: Json = (resource.get("status", {}).get("variants") or [{}])[0]
-    return found
+def variant(resource: Json, name: str | None = None) -> Json:
+    """What is said of it; of the first, where none is named."""
+    told = resource.get("status", {}).get("variants", ())
+    return next((each for each in told if name in (None, each["name"])), {})
 
 
-def rollout(resource: Json) -> Json:
-    found: Json = variant(resource).get("rollout") or {}
+def rollout(resource: Json, name: str | None = None) -> Json:
+    found: Json = variant(resource, name).get("rollout") or {}
     return found
 
 
@@ -33,9 +34,11 @@ def holds_at(weight: int) -> Callable[[Json], bool]:
     )
 
 
-def say(kube: Kube, namespace: str, name: str, verb: str, more: str = "") -> None:
+def say(
+    kube: Kube, namespace: str, name: str, verb: str, more: str = "", variant: str | None = None
+) -> None:
     """As a person does it: with the stamp that the status shows."""
-    stamp = rollout(kube.get(namespace, "mdep", name))["stamp"]
+    stamp = rollout(kube.get(namespace, "mdep", name), variant)["stamp"]
     kube.kubectl(
         "annotate", "mdep", name, "--namespace", namespace, "--overwrite",
         f"modelfleet.dev/{verb}={stamp} {more}".strip(),

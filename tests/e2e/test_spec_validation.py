@@ -82,6 +82,29 @@ def routed(rollout: dict[str, Any] | None = None, **routing: Any) -> dict[str, A
     return {"spec": {"routing": {"mode": "Router", **routing}, "rollout": rollout or {}}}
 
 
+def arms(*weights: int, **more: Any) -> dict[str, Any]:
+    """Variants a, b, c ... with these weights."""
+    variants = [
+        {"name": name, "weight": weight}
+        for name, weight in zip("abcdefghij", weights, strict=False)
+    ]
+    return {"spec": {"variants": variants, "routing": {"mode": "Router", **more}}}
+
+
+def arm(**fields: Any) -> dict[str, Any]:
+    """Two variants, one of which has these fields."""
+    variants = [{"name": "a", "weight": 50}, {"name": "b", "weight": 50, **fields}]
+    return {"spec": {"variants": variants, "routing": {"mode": "Router"}}}
+
+
+def matching(*matches: dict[str, Any]) -> dict[str, Any]:
+    return arms(100, 0, matches=[{"variant": "b", **each} for each in matches])
+
+
+def header(name: str, value: str = "b") -> dict[str, Any]:
+    return {"name": name, "value": value}
+
+
 def steps(*weights: dict[str, Any], **more: Any) -> dict[str, Any]:
     return routed({"strategy": "Progressive", "steps": list(weights), **more})
 
@@ -392,9 +415,77 @@ REFUSED = [
         "sticky has no effect without a router",
     ),
     Case(
+        "a router of its own without one",
+        {"spec": {"routing": {"router": "Dedicated"}}},
+        "router has no effect without one",
+    ),
+    Case(
         "retries without a router",
         {"spec": {"routing": {"retries": "Idempotent"}}},
         "retries has no effect without a router",
+    ),
+    # The variants.
+    Case("weights that sum to 90", arms(50, 40), "must sum to 100"),
+    Case("a weight above 100", arms(101), "100"),
+    Case("no variant at all", arms(), "at least 1 items"),
+    Case("nine variants", arms(100, 0, 0, 0, 0, 0, 0, 0, 0), "must have at most 8 items"),
+    Case("a variant in capitals", arm(name="B"), "lower-case letters"),
+    Case("two variants of one name", arm(name="a"), "Duplicate value"),
+    Case(
+        "variants behind a plain Service",
+        {"spec": {"variants": [{"name": "a", "weight": 100}]}},
+        "a plain Service cannot split the traffic",
+    ),
+    Case(
+        "a variant with replicas and an autoscaler",
+        arm(replicas=1, autoscaling={"maxReplicas": 2}, resources={"requests": {"cpu": 1}}),
+        "exclude each other",
+    ),
+    Case(
+        "a variant that is autoscaled on nothing",
+        arm(autoscaling={"maxReplicas": 2}),
+        "add resources.requests.cpu",
+    ),
+    Case("a misspelt field of a variant", arm(modle={}), 'unknown field "spec.variants[1].modle"'),
+    Case(
+        "a variant's model without its digest",
+        arm(model={"uri": "https://host/model.onnx"}),
+        "give the digest",
+    ),
+    Case(
+        "a variant's model with a password",
+        arm(model={"uri": "https://me:secret@host/model.onnx", "digest": DIGEST}),
+        "leave the user and the password out",
+    ),
+    # Which variant answers whom.
+    Case("a match of no variant", matching({"variant": "x", "path": "/b"}), "is not there"),
+    Case("a match without variants", routed(matches=[{"variant": "x", "path": "/b"}]), "not there"),
+    Case("a match that takes everything", matching({}), "would take every request"),
+    Case("a match by no header", matching({"headers": [header("x y")]}), "the name of a header"),
+    Case("a match by no path", matching({"path": "v2"}), "how the path begins"),
+    Case(
+        "a match that hides a later one",
+        matching({"path": "/v2"}, {"path": "/v2/models", "headers": [header("x-b")]}),
+        "hides a later one",
+    ),
+    Case(
+        "a match that hides one of another spelling",
+        matching({"headers": [header("X-B")]}, {"headers": [header("x-b"), header("x-c")]}),
+        "hides a later one",
+    ),
+    Case("the same match twice", matching({"path": "/v2"}, {"path": "/v2"}), "stands twice"),
+    Case("a copy for no variant", arms(100, 0, mirror=[{"variant": "x"}]), "is not there"),
+    Case("a copy for who answers", arms(50, 50, mirror=[{"variant": "b"}]), "cannot answer"),
+    Case(
+        "a copy for who is asked by name",
+        arms(100, 0, mirror=[{"variant": "b"}], matches=[{"variant": "b", "path": "/b"}]),
+        "cannot answer",
+    ),
+    Case("no copies", arms(100, 0, mirror=[{"variant": "b", "percent": 0}]), "1"),
+    Case(
+        "matches without a router",
+        {"spec": {"routing": {"matches": [{"variant": "a", "path": "/a"}]}}},
+        "is not there",
     ),
     # The pods.
     Case("a label of the operator's", pod(labels={"modelfleet.dev/revision": "x"}), "prefix"),
@@ -441,6 +532,22 @@ ACCEPTED = [
         routed({"strategy": "BlueGreen", "preview": {"pause": "5m"}, "bake": "10m"}),
     ),
     Case("a change that bakes and is judged", routed({"bake": "10m", "analysis": {}})),
+    Case("three variants", arms(50, 30, 20)),
+    Case(
+        "a variant with all of its own",
+        arm(
+            model={"uri": "https://host/m.onnx", "digest": DIGEST},
+            autoscaling={"maxReplicas": 2},
+            resources={"requests": {"cpu": 1}},
+            accelerator={},
+        ),
+    ),
+    Case(
+        "the narrower match first",
+        matching({"path": "/v2", "headers": [header("x-b")]}, {"path": "/v2"}),
+    ),
+    Case("a shadow", arms(100, 0, mirror=[{"variant": "b", "percent": 10}])),
+    Case("routers of its own", routed(router="Dedicated")),
     Case("sticky callers", routed(sticky={"cookie": "mf-id"}, retries="Idempotent")),
     Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),
     Case("settings for a format to be found", engine("auto", precision="float16", compile=True)),
@@ -577,7 +684,7 @@ def test_defaults_are_written_into_the_object(kubectl: Program) -> None:
             "progressDeadline": "15m",
             "historyLimit": 5,
         },
-        "routing": {"mode": "Direct", "retries": "Safe"},
+        "routing": {"mode": "Direct", "router": "Shared", "retries": "Safe"},
     }
 
 

@@ -46,9 +46,9 @@ _NAME_RULES: Final = rules(
         "without dots: the Service that serves the model bears it.",
     ),
     rule(
-        "self.metadata.name != 'modelfleet-router' && !self.metadata.name.endsWith('-preview')",
-        "write another metadata.name: the routers' own objects are called modelfleet-router, and "
-        "a preview's Service NAME-preview.",
+        "!self.metadata.name.endsWith('-router') && !self.metadata.name.endsWith('-preview')",
+        "write another metadata.name: the routers' own objects are called modelfleet-router and "
+        "NAME-router, and a preview's Service NAME-preview.",
     ),
 )
 

@@ -31,6 +31,8 @@ RESTART: Final = f"{GROUP}/restart"
 LEAVING: Final = f"{GROUP}/leaving-since"
 """Annotation on a resource's routing: when its address left the routers, which still serve those
 who have not heard of it."""
+ROUTERS: Final = f"{GROUP}/routers"
+"""Label on a resource's routing: the name of the pair of routers that it is for."""
 REFUSED: Final = f"{GROUP}/refused"
 """Annotation on a resource's routing: why the routers are not given it."""
 
@@ -44,6 +46,15 @@ FETCH_CONTAINER: Final = "fetch"
 
 LONGEST_NAME: Final = 52
 """A revision is called NAME-HASH with ten characters after the dash, and names a Service (63)."""
+
+
+SHARED_ROUTERS: Final = "modelfleet-router"
+"""The name of the pair that a namespace's ModelDeployments share."""
+
+
+def dedicated_routers(deployment: str) -> str:
+    """The name of the pair of one ModelDeployment."""
+    return f"{deployment}-router"
 
 
 def owned_by(deployment: str) -> str:

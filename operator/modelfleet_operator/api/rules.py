@@ -46,6 +46,10 @@ SHAPES: Final = {
 """What the API server says of a string that has not the shape. Every pattern needs a sentence."""
 
 
+BRIEF: Final[Schema] = {"x-brief": True}
+"""What is below this field is described elsewhere: the CRD has a limit of size."""
+
+
 def rule(expression: str, message: str, field: str | None = None) -> Schema:
     """One rule. `field` (such as `.replicas`) is what the message is shown beside."""
     made = {"rule": expression, "message": message}
@@ -81,12 +85,19 @@ def is_countable(field: str) -> str:
 
 
 def bounded_duration(at_least: str, at_most: str, message: str) -> Schema:
-    """The rule that a duration lies between two others (both may be reached)."""
+    """The rule that a text is a duration, and lies between two others (both may be reached). It
+    stands for the rule of its shape as well: the CRD has a limit of size."""
     return rule(
-        f"!{is_duration('self')} || ({is_countable('self')} && "
-        f"duration(self) >= duration('{at_least}') && duration(self) <= duration('{at_most}'))",
+        f"{is_countable('self')} && "
+        f"duration(self) >= duration('{at_least}') && duration(self) <= duration('{at_most}')",
         message,
     )
+
+
+def bounds(one: Schema) -> bool:
+    """Whether a rule is one of `bounded_duration`."""
+    made: str = one["rule"]
+    return made.startswith(f"{is_countable('self')} && ")
 
 
 def map_by(*keys: str) -> Schema:

@@ -7,19 +7,16 @@ the pods as it is, from `pod.py`.
 """
 
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Batching, Duration, EngineSettings, ModelSource, Shared
+from modelfleet_operator.api.model import MODEL
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
 from modelfleet_operator.api.rollout import Rollout
 from modelfleet_operator.api.routing import Routing
 from modelfleet_operator.api.rules import (
-    NODE_LABEL_PATTERN,
-    RESOURCE_NAME_PATTERN,
-    SET,
     bounded_duration,
     is_countable,
     is_duration,
@@ -27,6 +24,8 @@ from modelfleet_operator.api.rules import (
     rule,
     rules,
 )
+from modelfleet_operator.api.sizes import Accelerator, Autoscaling, MetricType, ScalingMetric
+from modelfleet_operator.api.variants import MOST, Variant
 
 __all__ = [
     "Accelerator",
@@ -42,44 +41,8 @@ __all__ = [
     "Runtime",
     "ScalingMetric",
     "Spec",
+    "Variant",
 ]
-
-_MODEL = rules(
-    rule(
-        "!self.uri.startsWith('http') || has(self.digest)",
-        "give the digest with an http or https address, so that every pod serves the same bytes: "
-        "sha256: and what `curl -sfL ADDRESS | sha256sum` prints.",
-    ),
-    rule(
-        "!self.uri.startsWith('http') || self.uri.matches(r'^https?://[^/]+/.+$')",
-        "write the address with a host and a path, like https://host/models/digits.onnx.",
-        ".uri",
-    ),
-    # The spec is read by everyone who may look at the resource, and the address is logged.
-    rule(
-        "!self.uri.matches(r'^https?://[^/]*@')",
-        "leave the user and the password out of the address: it is shown in the status and in "
-        "logs. Put the model where none is needed, or on a claim (pvc://claim/path).",
-        ".uri",
-    ),
-    rule(
-        "!self.uri.startsWith('file:') || self.uri.matches(r'^file:///[^/]')",
-        "write a path from the root, with three slashes, like file:///opt/models/digits.",
-        ".uri",
-    ),
-    rule(
-        "!self.uri.startsWith('pvc:') || "
-        "self.uri.matches(r'^pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/.*)?$')",
-        "write pvc://claim/path, with the name of a PersistentVolumeClaim of the same namespace "
-        "(lower-case letters, digits, - and .).",
-        ".uri",
-    ),
-    rule(
-        r"!self.uri.matches(r'/\.\.(/|$)')",
-        "write the path without .. in it.",
-        ".uri",
-    ),
-)
 
 _BATCHING = rules(
     rule(
@@ -207,96 +170,6 @@ class Runtime(Shared):
     """Environment variables for the container that serves."""
 
 
-class Accelerator(Shared):
-    """The accelerators of each pod."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "self.productLabel == 'nvidia.com/gpu.product' || "
-                "(has(self.products) && self.products.size() > 0)",
-                "productLabel has no effect without products: name the products that will do, "
-                "or leave productLabel out.",
-                ".productLabel",
-            ),
-            rule(
-                "!has(self.products) || self.products.size() == 0 || "
-                "self.resourceName.startsWith('nvidia.com/') || "
-                "self.productLabel != 'nvidia.com/gpu.product'",
-                "products are looked for in an NVIDIA label, and resourceName is another vendor's: "
-                "write in productLabel which node label names the product.",
-                ".products",
-            ),
-        )
-    )
-
-    resource_name: str = Field(
-        default="nvidia.com/gpu", pattern=RESOURCE_NAME_PATTERN, max_length=253
-    )
-    """The extended resource: nvidia.com/gpu, a MIG profile such as nvidia.com/mig-1g.10gb, or
-    another vendor's. Default nvidia.com/gpu."""
-
-    count: int = Field(default=1, ge=1, le=64)
-    """How many each pod gets. Default 1."""
-
-    products: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(
-        default=(), max_length=32, json_schema_extra=SET
-    )
-    """The models of accelerator that will do, as the node's product label names them (such as
-    NVIDIA-L4). Default: any."""
-
-    product_label: str = Field(
-        default="nvidia.com/gpu.product", pattern=NODE_LABEL_PATTERN, max_length=317
-    )
-    """The node label that names the product. Default nvidia.com/gpu.product, which NVIDIA's
-    feature discovery sets."""
-
-
-class MetricType(StrEnum):
-    """What an autoscaler looks at."""
-
-    CPU = "CPU"
-    """Average CPU use of the pods, in percent of what they request."""
-
-
-class ScalingMetric(Shared):
-    """One figure that the autoscaler holds near a target."""
-
-    type: MetricType
-    """What to look at."""
-
-    target: int = Field(ge=1, le=100000)
-    """The value to hold."""
-
-
-class Autoscaling(Shared):
-    """How the number of pods follows the load."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "self.minReplicas <= self.maxReplicas",
-                "minReplicas is above maxReplicas: lower the one or raise the other.",
-                ".minReplicas",
-            )
-        )
-    )
-
-    min_replicas: int = Field(default=1, ge=1, le=1000)
-    """The fewest pods. Default 1."""
-
-    max_replicas: int = Field(ge=1, le=1000)
-    """The most pods."""
-
-    metrics: tuple[ScalingMetric, ...] = Field(
-        default=(ScalingMetric(type=MetricType.CPU, target=80),),
-        min_length=1,
-        max_length=4,
-        json_schema_extra=map_by("type"),
-    )
-    """What to look at. Default: CPU at 80 percent."""
-
-
 class Spec(Shared):
     """What is asked for."""
 
@@ -368,6 +241,54 @@ class Spec(Shared):
                 ".rollout.surge",
             ),
             rule(
+                "!has(self.variants) || self.routing.mode == 'Router'",
+                "a plain Service cannot split the traffic: write routing.mode: Router, or leave "
+                "variants out.",
+                ".variants",
+            ),
+            rule(
+                "!has(self.variants) || self.variants.map(one, one.weight).sum() == 100",
+                "the weights of all variants must sum to 100.",
+                ".variants",
+            ),
+            rule(
+                "!has(self.variants) || self.variants.all(one, !has(one.autoscaling) || "
+                "!one.autoscaling.metrics.exists(metric, metric.type == 'CPU') || "
+                "(has(one.resources) ? "
+                "(has(one.resources.requests) && 'cpu' in one.resources.requests) || "
+                "(has(one.resources.limits) && 'cpu' in one.resources.limits) : "
+                "has(self.resources) && "
+                "((has(self.resources.requests) && 'cpu' in self.resources.requests) || "
+                "(has(self.resources.limits) && 'cpu' in self.resources.limits))))",
+                "autoscaling on CPU is in percent of what a pod requests: "
+                "add resources.requests.cpu.",
+                ".variants",
+            ),
+            rule(
+                "!has(self.routing.matches) || (has(self.variants) && "
+                "self.routing.matches.all(one, self.variants.exists(v, v.name == one.variant)))",
+                "routing.matches names a variant that is not there: write the name of one of "
+                "spec.variants.",
+                ".routing.matches",
+            ),
+            rule(
+                "!has(self.routing.mirror) || (has(self.variants) && "
+                "self.routing.mirror.all(one, self.variants.exists(v, v.name == one.variant)))",
+                "routing.mirror names a variant that is not there: write the name of one of "
+                "spec.variants.",
+                ".routing.mirror",
+            ),
+            rule(
+                "!has(self.routing.mirror) || !has(self.variants) || "
+                "self.routing.mirror.all(one, "
+                "self.variants.all(v, v.name != one.variant || v.weight == 0)) && "
+                "(!has(self.routing.matches) || self.routing.mirror.all(one, "
+                "self.routing.matches.all(m, m.variant != one.variant)))",
+                "a variant that gets copies cannot answer callers as well: write weight 0 for it, "
+                "and leave it out of routing.matches.",
+                ".routing.mirror",
+            ),
+            rule(
                 "self.runtime.engine.device != 'cpu' || !has(self.accelerator)",
                 "the accelerator would stand idle while device is cpu: leave one of them out.",
                 ".runtime.engine.device",
@@ -375,7 +296,7 @@ class Spec(Shared):
         )
     )
 
-    model: Annotated[ModelSource, Field(json_schema_extra=_MODEL)]
+    model: Annotated[ModelSource, Field(json_schema_extra=MODEL)]
     """The model. A change here makes a new revision, which takes over when it is ready."""
 
     runtime: Runtime = Runtime()
@@ -398,6 +319,12 @@ class Spec(Shared):
 
     routing: Routing = Routing()
     """How requests reach the revisions."""
+
+    variants: tuple[Variant, ...] = Field(
+        default=(), min_length=1, max_length=MOST, json_schema_extra=map_by("name")
+    )
+    """Arms that share the traffic for as long as they stand, to be compared. Each is this spec
+    with changes, and rolls out on its own. Default: one, without a name."""
 
     pod_template: PodTemplate = PodTemplate()
     """A small overlay on the pods."""

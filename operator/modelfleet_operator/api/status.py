@@ -69,7 +69,7 @@ class RevisionStatus(Told):
     """Pods that exist."""
     ready_replicas: int = 0
     weight: int | None = None
-    """Its share of the traffic, in parts of 10000; absent where no router shares it out."""
+    """Its share of all traffic, in parts of 10000; absent where no router shares it out."""
     idle_since: str | None = None
     """Since when it has had no traffic and waits for its last requests (RFC 3339)."""
 
@@ -192,6 +192,8 @@ class VariantStatus(Told):
     """One arm of the deployment, with its revisions."""
 
     name: str
+    share: int | None = None
+    """Its share of all traffic, in parts of 10000; absent where no router shares it out."""
     stable: str | None = None
     """The revision that serves; absent until the first one is ready."""
     candidate: str | None = None
@@ -199,7 +201,7 @@ class VariantStatus(Told):
     candidate_since: str | None = None
     """When that began (RFC 3339); rollout.progressDeadline counts from here."""
     weight: int = 0
-    """The candidate's share of the traffic, in percent."""
+    """The candidate's share of the variant's traffic, in percent."""
     rollout: RolloutStatus | None = None
     """The rollout that is on its way, or that failed; absent when none is."""
     ready_replicas: int = 0
@@ -214,7 +216,8 @@ class Status(Told):
     url: str | None = None
     """The address inside the cluster."""
     version: str | None = None
-    """model.version of the revision that serves (its name, where there is no version)."""
+    """model.version of the revision that serves (its name, where there is no version); of several
+    variants one after the other."""
     replicas: int = 0
     """Pods of the revision that serves, or of the first one on its way."""
     ready_replicas: int = 0

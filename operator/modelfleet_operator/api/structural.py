@@ -19,7 +19,7 @@ from pydantic_core import core_schema
 
 from modelfleet_contract import format_byte_size, format_duration
 from modelfleet_contract.bytesize import BYTE_SIZE_PATTERN
-from modelfleet_operator.api.rules import FREE_FORM, RULES, Schema, shaped
+from modelfleet_operator.api.rules import BRIEF, FREE_FORM, RULES, Schema, bounds, shaped
 from modelfleet_operator.api.sentences import sentences
 
 # In the order in which they are written; what is on neither list is refused.
@@ -49,7 +49,8 @@ _KEPT = [
     "x-kubernetes-validations",
 ]
 _VALUES = "x-values"  # ours: what each value of an enumeration means
-_HANDLED = {"$ref", "$defs", "anyOf", "title", "pattern", _VALUES}
+_BRIEF = next(iter(BRIEF))
+_HANDLED = {"$ref", "$defs", "anyOf", "title", "pattern", _VALUES, _BRIEF}
 _RULE = ("rule", "message", "fieldPath")  # pydantic sorts them by the alphabet
 
 _INT32 = 2**31 - 1
@@ -80,18 +81,19 @@ def structural(model: type[BaseModel], *, defaults: bool = True) -> Schema:
     """
     made = model.model_json_schema(schema_generator=_Generate)
     schema = _converted(made, made.get("$defs", {}), model.__name__)
-    return schema if defaults else _bare(schema)
+    return schema if defaults else _without(schema, "default")
 
 
-def _bare(schema: Schema) -> Schema:
+def _without(schema: Schema, word: str, *, below: bool = False) -> Schema:
+    """`below`: only what is inside it."""
     return {
-        key: {name: _bare(one) for name, one in value.items()}
+        key: {name: _without(one, word) for name, one in value.items()}
         if key == "properties"
-        else _bare(value)
+        else _without(value, word)
         if key in ("items", "additionalProperties")
         else value
         for key, value in schema.items()
-        if key != "default"
+        if below or key != word
     }
 
 
@@ -105,7 +107,7 @@ def _converted(schema: Schema, kinds: dict[str, Schema], where: str) -> Schema:
         own["description"] = f"{schema[_VALUES]}."
     if schema.get("pattern") == BYTE_SIZE_PATTERN and isinstance(own.get("default"), int):
         own["default"] = format_byte_size(own["default"])
-    if "pattern" in schema:
+    if "pattern" in schema and not any(bounds(one) for one in own.get(RULES, [])):
         own[RULES] = [shaped(schema["pattern"]), *own.get(RULES, [])]
     if RULES in own:
         own[RULES] = [{key: one[key] for key in _RULE if key in one} for one in own[RULES]]
@@ -130,7 +132,8 @@ def _converted(schema: Schema, kinds: dict[str, Schema], where: str) -> Schema:
             for name, value in own["properties"].items()
         }
     _default(own)
-    return {key: own[key] for key in _KEPT if key in own}
+    made = {key: own[key] for key in _KEPT if key in own}
+    return _without(made, "description", below=True) if _BRIEF in schema else made
 
 
 def _inlined(schema: Schema, kinds: dict[str, Schema], where: str) -> list[Schema]:

@@ -10,7 +10,7 @@ from modelfleet_operator.children import (
     routing,
     service,
 )
-from modelfleet_operator.plan.types import Routed, Verdict
+from modelfleet_operator.plan.types import Verdict
 from modelfleet_operator.seen import InvalidSpec, Json, Observed
 
 
@@ -19,23 +19,25 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
     resource, spec = seen.resource, seen.resource.spec
     assert not isinstance(spec, InvalidSpec), "nothing is decided on a spec that cannot be read"
     made: list[Json | None] = []
-    for revision in verdict.revisions.kept:
-        count = verdict.replicas[revision.name]
-        workload = seen.workloads.get(revision.name)
-        desired = count.now(workload.desired if workload is not None else None)
-        made += [
-            controller_revision.build(resource, revision),
-            service.headless(resource, revision, routed=verdict.routed is not None),
-            deployment.build(resource, revision),
-            autoscaler.build(resource, revision, spec.autoscaling, count),
-            disruption_budget.build(resource, revision, desired),
-        ]
     routed = verdict.routed
+    for plan in verdict.variants:
+        for revision in plan.revisions.kept:
+            count = plan.replicas[revision.name]
+            workload = seen.workloads.get(revision.name)
+            desired = count.now(workload.desired if workload is not None else None)
+            made += [
+                controller_revision.build(resource, revision),
+                service.headless(resource, revision, routed=routed is not None),
+                deployment.build(resource, revision),
+                autoscaler.build(resource, revision, plan.spec.autoscaling, count),
+                disruption_budget.build(resource, revision, desired),
+            ]
     if routed is not None and routed.site is not None:
-        made.append(routing.build(resource, routed.site))
+        made.append(routing.build(resource, routed.site, verdict.shares))
     elif verdict.parting is not None:
-        made.append(routing.build(resource, *verdict.parting))
-    candidate = _previewed(spec, routed)
+        site, since = verdict.parting
+        made.append(routing.build(resource, site, seen.routing.shares, since))
+    candidate = _previewed(spec, verdict)
     if candidate is not None:
         made.append(service.preview(resource, candidate))
     if routed is not None and routed.site is not None and routed.through:
@@ -45,9 +47,10 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
     return tuple(child for child in made if child is not None)
 
 
-def _previewed(spec: Spec, routed: Routed | None) -> str | None:
-    """The revision that stands at the address of the preview, where one does."""
-    told = None if routed is None else routed.progress.told
-    if told is None or told.failed or spec.rollout.strategy is not Strategy.BLUE_GREEN:
+def _previewed(spec: Spec, verdict: Verdict) -> str | None:
+    """The revision that stands at the address of the preview, where one does: of several variants
+    with a candidate, the first one's."""
+    if spec.rollout.strategy is not Strategy.BLUE_GREEN:
         return None
-    return told.candidate
+    rollouts = (each.progress.told for each in verdict.variants if each.progress is not None)
+    return next((told.candidate for told in rollouts if told and not told.failed), None)

@@ -4,6 +4,7 @@ The routers do not read it. Whoever keeps the pair of the namespace (`pair.py`) 
 configuration out of all of these, and writes here why one is not served.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from modelfleet_operator import kinds
@@ -11,7 +12,7 @@ from modelfleet_operator.api import labels
 from modelfleet_operator.api.moments import written_time
 from modelfleet_operator.children.common import child
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.router.written import SITE_KEY, write
+from modelfleet_operator.router.written import SHARES_KEY, SITE_KEY, write, write_shares
 from modelfleet_operator.seen import Json, Resource
 
 
@@ -20,8 +21,14 @@ def name_of(deployment: str) -> str:
     return f"{deployment}-routes"
 
 
-def build(resource: Resource, site: Site, leaving: datetime | None = None) -> Json:
-    """`leaving`: since when the address no longer selects the routers."""
+def build(
+    resource: Resource,
+    site: Site,
+    shares: Mapping[str, Mapping[str, int]] | None = None,
+    leaving: datetime | None = None,
+) -> Json:
+    """`shares`: how each variant splits its share among its revisions. `leaving`: since when the
+    address no longer selects the routers."""
     own = {
         "app.kubernetes.io/name": "modelfleet-runtime",
         "app.kubernetes.io/instance": resource.name,
@@ -29,8 +36,9 @@ def build(resource: Resource, site: Site, leaving: datetime | None = None) -> Js
         "app.kubernetes.io/managed-by": labels.MANAGER,
         labels.DEPLOYMENT: resource.name,
         labels.ROLE: labels.ROUTES,
+        labels.ROUTERS: site.routers,
     }
-    body = {"data": {SITE_KEY: write(site)}}
+    body = {"data": {SITE_KEY: write(site), SHARES_KEY: write_shares(shares or {})}}
     made = child(kinds.CONFIG_MAP, resource, name_of(resource.name), own, body)
     if leaving is not None:
         made["metadata"]["annotations"] = {labels.LEAVING: written_time(leaving)}

@@ -20,7 +20,7 @@ def address(resource: Resource, serving: str) -> Json:
 
 def through_routers(resource: Resource, site: Site) -> Json:
     """To the pair, on the ports that are this ModelDeployment's there."""
-    return _address(resource, pod.selector(pod.SHARED), pod.address_ports(site))
+    return _address(resource, pod.selector(site.routers), pod.address_ports(site))
 
 
 def preview(resource: Resource, candidate: str) -> Json:

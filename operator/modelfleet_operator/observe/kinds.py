@@ -140,7 +140,7 @@ def _read_workload(deployment: Json) -> Workload:
 
 def _selects_routers(service: Json) -> bool:
     selects: Json = service["spec"].get("selector", {})
-    return all(selects.get(key) == value for key, value in pod.selector(pod.SHARED).items())
+    return selects.get("app.kubernetes.io/name") == pod.NAME
 
 
 def read_address(

@@ -11,6 +11,7 @@ from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.routers import RouterApi, Silent
+from modelfleet_operator.plan.routing import routers_of
 from modelfleet_operator.router import pod
 from modelfleet_operator.router.names import SITES_PATH
 from modelfleet_operator.router.observed import (
@@ -22,7 +23,7 @@ from modelfleet_operator.router.observed import (
     read_statistics,
 )
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.router.written import SITE_KEY, read
+from modelfleet_operator.router.written import SHARES_KEY, SITE_KEY, read, read_shares
 from modelfleet_operator.seen import InvalidSpec, Json, Resource, RouterPod, Routing
 
 
@@ -35,19 +36,24 @@ async def read_routing(
     wanted = not isinstance(spec, InvalidSpec) and spec.routing.mode is RoutingMode.ROUTER
     if own is None and not wanted:
         return Routing()
-    site = None if own is None else read(own.get("data", {}).get(SITE_KEY, ""))
+    data = {} if own is None else own.get("data", {})
+    site = None if own is None else read(data.get(SITE_KEY, ""))
+    shares = read_shares(data.get(SHARES_KEY, ""))
     said = {} if own is None else own["metadata"].get("annotations", {})
     refused, leaving = said.get(labels.REFUSED, ""), read_time(said.get(labels.LEAVING))
     if not wanted:
-        return Routing(site, leaving=leaving)
+        return Routing(site, shares, leaving=leaving)
+    pair = _wanted(resource) if site is None else site.routers
     taken: frozenset[int] = frozenset()
     if site is None or refused:
-        taken = await _taken(cluster, resource)
-    selector = ",".join(f"{key}={value}" for key, value in pod.selector(pod.SHARED).items())
+        taken = await _taken(cluster, resource, pair)
+    selector = ",".join(f"{key}={value}" for key, value in pod.selector(pair).items())
     pods = await cluster.list(kinds.POD, resource.namespace, label_selector=selector)
     counted = _is_moving(resource, site)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
-    return Routing(site, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name)))
+    return Routing(
+        site, shares, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name))
+    )
 
 
 def _role(child: Json) -> str | None:
@@ -55,7 +61,13 @@ def _role(child: Json) -> str | None:
     return found
 
 
-async def _taken(cluster: KubeApi, resource: Resource) -> frozenset[int]:
+def _wanted(resource: Resource) -> str:
+    spec = resource.spec
+    assert not isinstance(spec, InvalidSpec)
+    return routers_of(resource.name, spec)
+
+
+async def _taken(cluster: KubeApi, resource: Resource, pair: str) -> frozenset[int]:
     others = await cluster.list(
         kinds.CONFIG_MAP, resource.namespace, label_selector=labels.routes()
     )
@@ -64,7 +76,8 @@ async def _taken(cluster: KubeApi, resource: Resource) -> frozenset[int]:
         for each in others
         if each["metadata"]["labels"].get(labels.DEPLOYMENT) != resource.name
     )
-    return frozenset(port for s in sites if s for port in (s.http_port, s.grpc_port))
+    mates = [site for site in sites if site is not None and site.routers == pair]
+    return frozenset(port for site in mates for port in (site.http_port, site.grpc_port))
 
 
 def _is_moving(resource: Resource, site: Site | None) -> bool:

@@ -1,6 +1,7 @@
 """One look: the picture -> the plan. The order of the steps is in their arguments."""
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.api.spec import Spec
@@ -10,12 +11,24 @@ from modelfleet_operator.plan import (
     replicas,
     revisions,
     routing,
+    shares,
     traffic,
+    variants,
     verification,
 )
 from modelfleet_operator.plan.rollout import picture, progress
-from modelfleet_operator.plan.rollout.progress import replace_told
-from modelfleet_operator.plan.types import Defaults, Plan, Revisions, Routed, Verdict
+from modelfleet_operator.plan.rollout.facts import Facts
+from modelfleet_operator.plan.rollout.progress import Progress, replace_told
+from modelfleet_operator.plan.shares import Claim
+from modelfleet_operator.plan.types import (
+    Defaults,
+    Plan,
+    Revisions,
+    Routed,
+    VariantPlan,
+    Verdict,
+)
+from modelfleet_operator.plan.variants import Standing
 from modelfleet_operator.seen import InvalidSpec, Observed
 
 
@@ -24,30 +37,86 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     spec = seen.resource.spec
     if isinstance(spec, InvalidSpec):
         return Plan(verdict=None, status=conditions.of_invalid(seen, spec))
-    parts = revisions.decide(seen, spec, defaults)
-    if spec.routing.mode is RoutingMode.ROUTER:
-        verdict = _routed(seen, spec, parts, defaults)
-    else:
-        counts = replicas.decide(seen, spec, parts)
-        switch, parting = traffic.decide(seen, parts, counts), traffic.parting(seen)
-        verdict = Verdict(parts, counts, switch, parting=parting)
+    routed = spec.routing.mode is RoutingMode.ROUTER
+    verdict = _routed(seen, spec, defaults) if routed else _direct(seen, spec, defaults)
     status, again = conditions.decide(seen, spec, verdict, defaults)
     return Plan(verdict, status, again)
 
 
-def _routed(seen: Observed, spec: Spec, parts: Revisions, defaults: Defaults) -> Verdict:
-    told = picture.told(seen, parts)
+def _direct(seen: Observed, spec: Spec, defaults: Defaults) -> Verdict:
+    (only,) = variants.asked(spec)
+    parts = revisions.decide(seen, spec, defaults)
+    counts = replicas.decide(seen, spec, parts)
+    switch = traffic.decide(seen, parts, counts)
+    return Verdict((VariantPlan(only, parts, counts),), switch, parting=traffic.parting(seen))
+
+
+def _routed(seen: Observed, spec: Spec, defaults: Defaults) -> Verdict:
+    looked = [_look(seen, each, defaults) for each in variants.standing(seen, spec)]
+    plans = _shared(seen, [each for each in looked if each is not None])
+    site, refused = routing.decide(seen, spec, plans, defaults)
+    switch = traffic.through_routers(seen, plans)
+    return Verdict(plans, switch, Routed(site, traffic.routers_serve(seen, site), refused))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """One variant, before it is known how much of the traffic it gets."""
+
+    standing: Standing
+    parts: Revisions
+    facts: Facts
+    progress: Progress
+
+
+def _look(seen: Observed, each: Standing, defaults: Defaults) -> _Looked | None:
+    """None: it has left."""
+    own = variants.view(seen, each.name)
+    if each.leaving:
+        parts = revisions.leaving(own, each.name)
+        if parts is None:
+            return None
+        facts = picture.facts_of_leaving(own, each.spec, parts)
+        return _Looked(each, parts, facts, progress.decide(facts))
+    parts = revisions.decide(own, each.spec, defaults, each.name)
+    told = picture.told(own, parts)
     serving = parts.serving.name if parts.serving is not None and parts.proven else None
-    analyzed = analysis.decide(seen, spec, told, serving)
-    counts = verification.decide(seen, spec, told, serving)
-    facts = picture.facts(seen, spec, parts, analyzed.judgement, counts.astray)
+    analyzed = analysis.decide(own, each.spec, told, serving)
+    counts = verification.decide(own, each.spec, told, serving)
+    facts = picture.facts(own, each.spec, parts, analyzed.judgement, counts.astray)
     steps = progress.decide(facts)
     if steps.told is not None and told is not None and steps.told.candidate == told.candidate:
         seen_so_far: dict[str, object] = {"analysis": analyzed.status}
         if steps.told.step == told.step:
             seen_so_far |= {"counted": counts.counted, "observed": counts.says}
         steps = replace(steps, told=replace_told(steps.told, **seen_so_far))
-    site, refused = routing.decide(seen, spec, parts, steps, defaults)
-    switch = traffic.through_routers(seen, parts, steps.stable)
-    routed = Routed(steps, site, facts.demand, traffic.routers_serve(seen, site), refused)
-    return Verdict(parts, replicas.routed(spec, parts, steps), switch, routed)
+    return _Looked(each, parts, facts, steps)
+
+
+def _shared(seen: Observed, looked: Iterable[_Looked]) -> tuple[VariantPlan, ...]:
+    """The variants with what each has of all traffic."""
+    every = tuple(looked)
+    claims = {each.standing.name: _claim(seen, each) for each in every}
+    given = shares.decide(claims, served=all(each.facts.served for each in every))
+    return tuple(
+        _planned(each, given.get(each.standing.name, 0), claims[each.standing.name].now)
+        for each in every
+    )
+
+
+def _claim(seen: Observed, each: _Looked) -> Claim:
+    answers = [name for name, parts in each.progress.weights.items() if parts]
+    return Claim(
+        asked=each.standing.asked,
+        now=variants.parts_of(seen.routing.site, (r.name for r in each.parts.kept)),
+        usable=sum(each.facts.arm(name).usable for name in answers),
+        demand=each.facts.demand,
+    )
+
+
+def _planned(each: _Looked, share: int, had: int) -> VariantPlan:
+    steps = each.progress
+    if each.standing.leaving and not share and not had:
+        steps = progress.gone(each.facts)
+    counts = replicas.routed(each.standing.spec, each.parts, steps)
+    return VariantPlan(each.standing, each.parts, counts, steps, each.facts.demand, share)

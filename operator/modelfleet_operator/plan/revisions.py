@@ -30,9 +30,10 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LENGTH = 10
 
 
-def decide(seen: Observed, spec: Spec, defaults: Defaults) -> Revisions:
-    """The revisions of the default variant."""
-    variant = labels.DEFAULT_VARIANT
+def decide(
+    seen: Observed, spec: Spec, defaults: Defaults, variant: str = labels.DEFAULT_VARIANT
+) -> Revisions:
+    """The revisions of one variant, where only its own are in the picture."""
     restart = seen.resource.annotations.get(labels.RESTART, "")
     name = revision_name(seen.resource.name, variant, spec, restart)
     wanted = seen.revision(name)
@@ -46,6 +47,18 @@ def decide(seen: Observed, spec: Spec, defaults: Defaults) -> Revisions:
     serving = _serving(seen, told, rolling=rolling)
     proven = serving is not None and (told == serving.name or seen.ready_pods(serving.name) > 0)
     return Revisions(wanted, serving, proven, _kept(seen, spec, wanted, serving))
+
+
+def leaving(seen: Observed, variant: str) -> Revisions | None:
+    """Of a variant that is not asked for any more: what serves, and whatever else has pods or is
+    known to the routers. None: nobody can be sent to any of it."""
+    busy = tuple(r for r in seen.revisions if _busy(seen, r.name))
+    if not busy:
+        return None
+    known = next((v for v in seen.resource.status.variants if v.name == variant), None)
+    serving = _serving(seen, None if known is None else known.stable, rolling=False)
+    last = serving if serving in busy else busy[-1]
+    return Revisions(last, last, proven=True, kept=busy)
 
 
 def _serving(seen: Observed, told: str | None, *, rolling: bool) -> Revision | None:
@@ -86,17 +99,18 @@ def _kept(
 ) -> tuple[Revision, ...]:
     playing = {wanted.name: wanted} | ({serving.name: serving} if serving else {})
     # One that still has pods or endpoints behind the address is not history: it shrinks first.
-    busy = {
-        r.name: r
-        for r in seen.revisions
-        if r.name not in playing
-        and (seen.pods_of(r.name) or _behind_address(seen, r.name) or _routed(seen, r.name))
-    }
+    busy = {r.name: r for r in seen.revisions if r.name not in playing and _busy(seen, r.name)}
     history = [r for r in seen.revisions if r.name not in playing and r.name not in busy]
     limit = spec.rollout.history_limit
     recent = history[-limit:] if limit else []
     kept = [*playing.values(), *busy.values(), *recent]
     return tuple(sorted(kept, key=lambda r: (r.number, r.name)))
+
+
+def _busy(seen: Observed, revision: str) -> bool:
+    return bool(
+        seen.pods_of(revision) or _behind_address(seen, revision) or _routed(seen, revision)
+    )
 
 
 def _behind_address(seen: Observed, revision: str) -> bool:

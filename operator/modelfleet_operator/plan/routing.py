@@ -5,18 +5,23 @@ to be healthy through every router. Ports of the pair are chosen once, and then 
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Sequence
 from datetime import timedelta
 
 from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT
+from modelfleet_operator.api import labels
+from modelfleet_operator.api.routing import RouterPair
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.documents import document_of
-from modelfleet_operator.plan.rollout.progress import Progress
-from modelfleet_operator.plan.types import Defaults, Revisions
+from modelfleet_operator.plan.shares import composed
+from modelfleet_operator.plan.types import Defaults, VariantPlan
 from modelfleet_operator.router import intervals
 from modelfleet_operator.router.names import FIRST_SITE_PORT, LAST_SITE_PORT
 from modelfleet_operator.router.site import (
     Arm,
+    HeaderMatch,
+    Match,
+    Mirror,
     Site,
     StickyCookie,
     StickyHeader,
@@ -31,7 +36,7 @@ NO_IMAGE = (
 
 
 def decide(
-    seen: Observed, spec: Spec, parts: Revisions, progress: Progress, defaults: Defaults
+    seen: Observed, spec: Spec, plans: Sequence[VariantPlan], defaults: Defaults
 ) -> tuple[Site | None, str]:
     """What the routers are told, and why it is not what is wanted; empty where it is."""
     before = seen.routing.site
@@ -40,24 +45,25 @@ def decide(
     ports = _ports(seen)
     if ports is None:
         return before, NO_PORT
-    return _site(seen, spec, parts, progress, defaults, ports), seen.routing.refused
+    return _site(seen, spec, plans, defaults, ports), seen.routing.refused
 
 
 def _site(
     seen: Observed,
     spec: Spec,
-    parts: Revisions,
-    progress: Progress,
+    plans: Sequence[VariantPlan],
     defaults: Defaults,
     ports: tuple[int, int],
 ) -> Site:
     before, resource = seen.routing.site, seen.resource
-    # The candidate comes first, so that a growing share is a boundary that moves to the right.
-    order = sorted(progress.weights, key=lambda name: (name == progress.stable, name))
-    weights = {name: progress.weights[name] for name in order}
+    stays = before is not None and seen.address is not None and seen.address.through_routers
+    weights: dict[str, int] = {}
+    for plan in plans:
+        weights |= composed(plan.share, plan.within)
     line = (
         intervals.first(weights) if before is None else intervals.moved(before.intervals, weights)
     )
+    answering = {name for plan in plans for name in plan.within}
     return Site(
         name=resource.name,
         generation=resource.generation,
@@ -65,16 +71,47 @@ def _site(
         grpc_port=ports[1],
         arms=tuple(
             _arm(seen, revision, defaults)
-            for revision in parts.kept
-            if revision.name in weights
-            or progress.pods.get(revision.name)
+            for plan in plans
+            for revision in plan.revisions.kept
+            if revision.name in answering
+            or (plan.progress and plan.progress.pods.get(revision.name))
             or seen.pods_of(revision.name)
         ),
         intervals=line,
+        matches=tuple(_matches(seen, spec, plans)),
         sticky=_sticky(spec),
-        timeout_s=_longest_s(parts, weights, spec),
+        mirrors=tuple(_mirrors(spec, plans)),
+        timeout_s=_longest_s(plans, answering, spec),
         retries=spec.routing.retries,
+        routers=before.routers if before and stays else routers_of(resource.name, spec),
     )
+
+
+def routers_of(deployment: str, spec: Spec) -> str:
+    """The name of the pair that the spec asks for. One that callers are behind is never left for
+    another, which the CRD refuses as well: they would have to move at once."""
+    if spec.routing.router is RouterPair.DEDICATED:
+        return labels.dedicated_routers(deployment)
+    return labels.SHARED_ROUTERS
+
+
+def _matches(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Iterator[Match]:
+    """One whose variant has nobody who could answer is left out: the rest answer in its place."""
+    by_name = {plan.name: plan for plan in plans}
+    for match in spec.routing.matches:
+        within = by_name[match.variant].within if match.variant in by_name else {}
+        if not any(seen.ready_pods(name) for name in within):
+            continue
+        headers = tuple(HeaderMatch(h.name.lower(), h.value) for h in match.headers)
+        yield Match(intervals.first(within), headers, match.path)
+
+
+def _mirrors(spec: Spec, plans: Sequence[VariantPlan]) -> Iterator[Mirror]:
+    percent = {mirror.variant: mirror.percent for mirror in spec.routing.mirror}
+    for plan in plans:
+        for name, parts in plan.within.items():
+            if copied := percent.get(plan.name, 0) * parts // 100:
+                yield Mirror(name, copied)
 
 
 def _ports(seen: Observed) -> tuple[int, int] | None:
@@ -92,9 +129,10 @@ def _ports(seen: Observed) -> tuple[int, int] | None:
     return None
 
 
-def _longest_s(parts: Revisions, weights: Mapping[str, int], spec: Spec) -> float:
+def _longest_s(plans: Sequence[VariantPlan], answering: Container[str], spec: Spec) -> float:
     """Of those that get requests: each has frozen its own, and the router must outlast it."""
-    found = [document_of(r.template) for r in parts.kept if r.name in weights]
+    kept = [revision for plan in plans for revision in plan.revisions.kept]
+    found = [document_of(r.template) for r in kept if r.name in answering]
     times = [document.timeout for document in found if document is not None]
     return max(times, default=spec.runtime.timeout) / timedelta(seconds=1)
 

@@ -6,10 +6,11 @@
   pods are away: they may come back, and the new ones may never come.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelfleet_operator.plan.types import Replicas, Revisions, Switch
+from modelfleet_operator.plan.types import Replicas, Revisions, Switch, VariantPlan
 from modelfleet_operator.router import pod, routes
 from modelfleet_operator.router.site import Site
 from modelfleet_operator.seen import Observed, RouterPod
@@ -34,11 +35,14 @@ def _asked(seen: Observed, revision: str) -> int:
     return 0 if workload is None else workload.desired
 
 
-def through_routers(seen: Observed, revisions: Revisions, stable: str | None) -> Switch:
+def through_routers(seen: Observed, plans: Sequence[VariantPlan]) -> Switch:
     """Behind routers the address moves only once, to them; who counts as serving is the rollout's
-    answer."""
-    serving = revisions.serving
-    to = stable or (serving.name if serving is not None else revisions.wanted.name)
+    answer. Of several variants it is the one that the address selects still, or the first."""
+    selected = None if seen.address is None else seen.address.revision
+    mine = [each for each in plans if any(r.name == selected for r in each.revisions.kept)]
+    plan = mine[0] if mine else plans[0]
+    serving = plan.revisions.serving
+    to = plan.stable or (serving.name if serving is not None else plan.revisions.wanted.name)
     return Switch(to=to, moved=serving is None or serving.name != to)
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
-from modelfleet_operator.router.site import Site
+from modelfleet_operator.plan.variants import Standing
+from modelfleet_operator.router.site import WHOLE, Site
 from modelfleet_operator.seen import Revision
 
 if TYPE_CHECKING:
@@ -94,14 +96,52 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantPlan:
+    """What should run of one variant."""
+
+    standing: Standing
+    revisions: Revisions
+    replicas: Replicas
+    progress: "Progress | None" = None
+    """How far its rollout is; None: the address selects one revision."""
+    demand: int = 0
+    """Pods that all of its share needs."""
+    share: int = WHOLE
+    """Its share of all traffic from now on, in parts of 10000."""
+
+    @property
+    def name(self) -> str:
+        return self.standing.name
+
+    @property
+    def spec(self) -> Spec:
+        return self.standing.spec
+
+    @property
+    def leaving(self) -> bool:
+        return self.standing.leaving
+
+    @property
+    def stable(self) -> str | None:
+        """Behind routers: the revision that serves; None while none was ready."""
+        return None if self.progress is None else self.progress.stable
+
+    @property
+    def within(self) -> Mapping[str, int]:
+        """How it splits its share, in parts of 10000 of that: the candidate first, so that a
+        growing share is a boundary that moves to the right."""
+        weights = {} if self.progress is None else self.progress.weights
+        return {
+            name: weights[name] for name in sorted(weights, key=lambda n: (n == self.stable, n))
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Routed:
     """A deployment behind routers."""
 
-    progress: "Progress"
     site: Site | None
     """What the routers are told; None: they have no port left."""
-    demand: int
-    """Pods that all of the traffic needs."""
     through: bool
     """The address selects the routers. Before they serve, it selects a revision as it did."""
     refused: str = ""
@@ -112,13 +152,26 @@ class Routed:
 class Verdict:
     """What should run and where the address points."""
 
-    revisions: Revisions
-    replicas: Replicas
+    variants: tuple[VariantPlan, ...]
+    """Those of the spec in its order, then those that leave."""
     switch: Switch
-    routed: "Routed | None" = None
-    """Behind routers: how the traffic is split; None: the address selects one revision."""
+    routed: Routed | None = None
+    """None: the address selects one revision."""
     parting: tuple[Site, datetime | None] | None = None
     """What the routers are still told of a deployment that has left them, and since when it has."""
+
+    @property
+    def kept(self) -> tuple[Revision, ...]:
+        return tuple(revision for each in self.variants for revision in each.revisions.kept)
+
+    @property
+    def replicas(self) -> Replicas:
+        return {name: count for each in self.variants for name, count in each.replicas.items()}
+
+    @property
+    def shares(self) -> Mapping[str, Mapping[str, int]]:
+        """How each variant splits its share."""
+        return {each.name: each.within for each in self.variants if each.within}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,7 @@ from modelfleet_operator.router.site import MIB, Site
 
 NAME: Final = "modelfleet-router"
 """`app.kubernetes.io/name` of all that belongs to a pair."""
-SHARED: Final = "modelfleet-router"
-"""The name of the pair that a namespace's ModelDeployments share."""
+SHARED: Final = labels.SHARED_ROUTERS
 CONTAINER: Final = "router"
 DRAIN: Final = "/usr/local/bin/drain"
 """`drain.sh` in the image."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from modelfleet_operator.api import labels
 from modelfleet_operator.api.routing import Retries
 
 WHOLE: Final = 10_000
@@ -133,6 +134,8 @@ class Site:
     """How much of a request's body is kept to send it again. Larger bodies pass, but are not sent
     again."""
     retries: Retries = Retries.SAFE
+    routers: str = labels.SHARED_ROUTERS
+    """The pair that serves it."""
     listening: bool = True
     """Takes new connections. A deployment that leaves its routers stops that first, and answers on
     what callers have kept for a while longer."""

@@ -1,4 +1,6 @@
-"""A site as text, and back."""
+"""A site as text, and back; and how the variants split their shares of it."""
+
+from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -6,7 +8,10 @@ from modelfleet_operator.router.site import Site
 
 SITE_KEY = "site.json"
 """Where it stands in a ConfigMap."""
+SHARES_KEY = "shares.json"
+"""Where it stands how each variant splits its share."""
 _SITE = TypeAdapter(Site)
+_SHARES = TypeAdapter(Mapping[str, Mapping[str, int]])
 
 
 def write(site: Site) -> str:
@@ -20,3 +25,15 @@ def read(text: str) -> Site | None:
         return _SITE.validate_json(text)
     except ValidationError:
         return None
+
+
+def write_shares(shares: Mapping[str, Mapping[str, int]]) -> str:
+    return _SHARES.dump_json(shares).decode()
+
+
+def read_shares(text: str) -> Mapping[str, Mapping[str, int]]:
+    """Nothing where it cannot be read."""
+    try:
+        return _SHARES.validate_json(text)
+    except ValidationError:
+        return {}

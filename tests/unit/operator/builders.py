@@ -16,11 +16,11 @@ from modelfleet_operator.api import labels
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import RolloutStatus, Status, VariantStatus
-from modelfleet_operator.plan import replicas, revisions, routing, traffic
+from modelfleet_operator.plan import replicas, revisions, routing, traffic, variants
 from modelfleet_operator.plan.pod_template import pod_template
 from modelfleet_operator.plan.revisions import revision_name
 from modelfleet_operator.plan.rollout.progress import Progress
-from modelfleet_operator.plan.types import Defaults, Revisions, Verdict
+from modelfleet_operator.plan.types import Defaults, Revisions, VariantPlan, Verdict
 from modelfleet_operator.router import routes
 from modelfleet_operator.seen import (
     Address,
@@ -186,7 +186,9 @@ def routed(
     if weights is not None:
         parts = revisions.decide(picture, asked, DEFAULTS)
         steps = Progress(stable.name if stable else None, weights, {})
-        site, _ = routing.decide(picture, asked, parts, steps, DEFAULTS)
+        (only,) = variants.asked(asked)
+        plan = VariantPlan(only, parts, {}, steps)
+        site, _ = routing.decide(picture, asked, [plan], DEFAULTS)
     served = "" if site is None else routes.version(site)
     reached = {r.name: picture.ready_pods(r.name) for r in picture.revisions}
     pair = tuple(
@@ -205,7 +207,7 @@ def routed(
     return replace(
         picture,
         resource=replace(picture.resource, status=status),
-        routing=Routing(site, refused, routers=pair),
+        routing=Routing(site, refused=refused, routers=pair),
     )
 
 
@@ -215,7 +217,9 @@ def verdict(picture: Observed) -> Verdict:
     assert isinstance(asked, Spec)
     parts: Revisions = revisions.decide(picture, asked, DEFAULTS)
     counts = replicas.decide(picture, asked, parts)
-    return Verdict(parts, counts, traffic.decide(picture, parts, counts))
+    (only,) = variants.asked(asked)
+    plan = VariantPlan(only, parts, counts)
+    return Verdict((plan,), traffic.decide(picture, parts, counts))
 
 
 def source(model: str) -> ModelSource:

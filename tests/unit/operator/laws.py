@@ -119,8 +119,9 @@ def _the_status_is_no_memory_of_the_children(seen: Observed) -> None:
     one, other = decide(seen, DEFAULTS).verdict, decide(forgetful, DEFAULTS).verdict
     assert one is not None
     assert other is not None
-    serving = one.revisions.serving
-    if serving is not None and one.revisions.proven and not seen.ready_pods(serving.name):
+    (planned,) = one.variants
+    serving = planned.revisions.serving
+    if serving is not None and planned.revisions.proven and not seen.ready_pods(serving.name):
         return
     if all_of(seen, one) != all_of(forgetful, other) or one.replicas != other.replicas:
         raise Broken("forgetting the status changed a child")

@@ -97,7 +97,8 @@ def test_how_many_and_how_fast_does_not_change_the_name(fields: dict[str, Any]) 
 
 
 def test_every_field_of_the_spec_is_either_in_the_name_or_known_not_to_be() -> None:
-    assert set(Spec.model_fields) == HASHED | {"replicas", "autoscaling", "rollout", "routing"}
+    others = {"replicas", "autoscaling", "rollout", "routing", "variants"}
+    assert set(Spec.model_fields) == HASHED | others
 
 
 def test_the_same_amount_of_time_or_of_cpu_has_the_same_name() -> None:

@@ -1,13 +1,14 @@
 """The picture of the cluster -> the numbers that a rollout depends on."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.rollout import Preview, Step, Strategy
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Phase, RolloutStatus, VariantStatus
-from modelfleet_operator.plan import replicas
+from modelfleet_operator.plan import replicas, variants
 from modelfleet_operator.plan.rollout.facts import Arm, Facts, Judgement, Policy
 from modelfleet_operator.plan.types import Revisions
 from modelfleet_operator.plan.verbs import verbs
@@ -42,7 +43,7 @@ def facts(
         stable=stable,
         demand=_demand(seen, spec, parts, stable),
         arms={r.name: _arm(seen, r.name, routers, variant) for r in parts.kept},
-        written={} if routing.site is None else routes.weights(routing.site.intervals),
+        written=variants.within(seen, parts.wanted.variant, (r.name for r in parts.kept)),
         served=bool(routers) and version is not None and not lagging,
         lagging=lagging,
         policy=Policy(
@@ -59,6 +60,13 @@ def facts(
         astray=astray,
         told=told(seen, parts),
     )
+
+
+def facts_of_leaving(seen: Observed, spec: Spec, parts: Revisions) -> Facts:
+    """Of a variant that the spec has no more: it goes on with the pods that it has, as long as it
+    has a share."""
+    found = facts(seen, spec, parts, Judgement())
+    return replace(found, demand=max(1, found.arm(found.stable).asked), told=None)
 
 
 def steps_of(spec: Spec) -> tuple[Step, ...]:
@@ -105,7 +113,8 @@ def _demand(seen: Observed, spec: Spec, parts: Revisions, stable: str | None) ->
 def _is_on_its_way(seen: Observed, parts: Revisions, stable: str) -> bool:
     """Another has a share of the traffic, or is about to get one."""
     site, found = seen.routing.site, told(seen, parts)
-    shared = site is not None and any(name != stable for name in site.routed)
+    mine = {r.name for r in parts.kept} - {stable}
+    shared = site is not None and bool(site.routed & mine)
     failed = found is not None and found.phase is Phase.FAILED
     return shared or (parts.wanted.name != stable and not failed)
 

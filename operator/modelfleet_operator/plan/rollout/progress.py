@@ -69,6 +69,12 @@ def decide(facts: Facts) -> Progress:
     return replace(found, counts=asked)
 
 
+def gone(facts: Facts) -> Progress:
+    """Of a variant that has no share any more, and gets none again: its pods go when nobody can be
+    sent to them."""
+    return _with_the_rest(replace(facts, written={}), Progress(facts.stable, {}, {}))
+
+
 def _stopped(facts: Facts) -> Progress:
     """Only the pods go: who serves, and what failed, is the same when they come back."""
     whole = sum(facts.written.values()) == WHOLE
@@ -380,7 +386,7 @@ def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
             least = pods[name] = max(least, min(arm.asked, facts.demand))
         if arm.asked <= least or facts.recreates:
             continue
-        answers = any(facts.arm(one).usable for one in progress.weights)
+        answers = any(facts.arm(one).usable for one in progress.weights) or not progress.weights
         # The last that could answer, whoever has the traffic now, and may need its place.
         if arm.usable and not answers and (share or facts.room is None):
             pods[name] = arm.asked

@@ -5,7 +5,7 @@ from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.status import Phase
 from modelfleet_operator.plan.rollout.picture import asked_routers
 from modelfleet_operator.plan.rollout.progress import Progress, percent
-from modelfleet_operator.plan.types import Revisions, Routed
+from modelfleet_operator.plan.types import Routed, VariantPlan
 from modelfleet_operator.router import routes
 from modelfleet_operator.router.site import Site
 from modelfleet_operator.seen import Observed, Revision
@@ -20,9 +20,11 @@ _OF_PHASE = {
 }
 
 
-def state(seen: Observed, parts: Revisions, routed: Routed) -> tuple[Reason, str]:
+def state(seen: Observed, plan: VariantPlan, routed: Routed) -> tuple[Reason, str]:
     """Why the wanted revision does not serve everything yet, or that it does."""
-    wanted, progress, site, demand = parts.wanted, routed.progress, routed.site, routed.demand
+    parts, progress, site, demand = plan.revisions, plan.progress, routed.site, plan.demand
+    assert progress is not None
+    wanted = parts.wanted
     name = called(wanted)
     if demand == 0:
         return Reason.STOPPED, "replicas is 0, nothing is served"

@@ -119,8 +119,8 @@ def test_an_abort_is_told_while_the_traffic_goes_back() -> None:
     assert ready
     assert ready.reason is Reason.ROLLING_BACK
     assert made.verdict
-    assert made.verdict.routed
-    assert made.verdict.routed.progress.weights == {A.name: 10000}
+    (planned,) = made.verdict.variants
+    assert planned.within == {A.name: 10000}
 
 
 def test_the_share_and_the_stamp_are_in_the_status() -> None:

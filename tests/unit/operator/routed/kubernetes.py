@@ -278,12 +278,27 @@ class Kubernetes:
         return sum(passes(pod) for pod in self.pods(revision))
 
     def share(self, deployment: str, revision: str) -> int:
-        """The most that anybody gives to it at this moment, in parts of `WHOLE`."""
+        """The most of its variant's share that anybody gives to it at this moment, in parts of
+        `WHOLE`."""
         behind = {e["targetRef"]["name"] for e in self.endpoints_of(deployment)}
         if any(pod["metadata"]["name"] in behind for pod in self.pods(revision)):
             return WHOLE
-        shares = (self.envoy(p).split.get(deployment, {}).get(revision, 0) for p in self.routers())
-        return max(shares, default=0)
+        mine, most = self.siblings(revision), 0
+        for router in self.routers():
+            split = self.envoy(router).split.get(deployment, {})
+            together = sum(split.get(each, 0) for each in mine)
+            if together:
+                most = max(most, split.get(revision, 0) * WHOLE // together)
+        return most
+
+    def siblings(self, revision: str) -> list[str]:
+        """The revisions of its variant."""
+        found = {
+            each["metadata"]["name"]: each["metadata"]["labels"][labels.VARIANT]
+            for each in self.api.all(kinds.CONTROLLER_REVISION)
+        }
+        mine = found.get(revision)
+        return [name for name, variant in found.items() if variant == mine]
 
     def endpoints_of(self, deployment: str) -> list[Json]:
         found = self.api.find(kinds.ENDPOINT_SLICE, NAMESPACE, f"{deployment}-slice")

@@ -1,25 +1,25 @@
 """What must hold in every story behind routers, at every write and after everybody's step."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.children import routing
-from modelfleet_operator.plan import replicas
+from modelfleet_operator.plan import replicas, variants
 from modelfleet_operator.plan.rollout.capacity import needed
 from modelfleet_operator.router import names, part, routes
 from modelfleet_operator.router import pod as router_pod
 from modelfleet_operator.router.names import ClusterName
 from modelfleet_operator.router.prove import faults
 from modelfleet_operator.router.site import WHOLE
-from modelfleet_operator.router.written import SITE_KEY, read
+from modelfleet_operator.router.written import SHARES_KEY, SITE_KEY, read, read_shares
 from modelfleet_operator.seen import Json
 from tests.unit.operator.builders import NAMESPACE
 from tests.unit.operator.memory_api import Write
 from tests.unit.operator.routed.kubernetes import SITES, is_ready, passes
-from tests.unit.operator.routed.world import RoutedWorld
+from tests.unit.operator.routed.world import RoutedWorld, Sight
 from tests.unit.operator.world import is_leaving
 
 
@@ -114,9 +114,11 @@ def _is_whole(w: RoutedWorld, name: str) -> bool:
             return False
         if not all(w.passing(each) for each in w.written(name)):
             return False
-    spec, stable = w.spec(name), w.variant(name).get("stable")
-    asked = 0 if spec is None else replicas.asked(spec)
-    return stable is not None and 0 < asked <= min(w.passing(stable), w.desired(stable))
+    for variant, spec in w.standing(name).items():
+        stable, asked = w.variant(name, variant).get("stable"), replicas.asked(spec)
+        if stable is None or not 0 < asked <= min(w.passing(stable), w.desired(stable)):
+            return False
+    return True
 
 
 # -- at writes
@@ -126,10 +128,13 @@ def what_gets_requests_keeps_the_pods_for_them(w: RoutedWorld, write: Write) -> 
     if write.verb != "scale":
         return
     name = _owner(w, kinds.DEPLOYMENT, write.name)
-    demand = min(w.sights[name].demand, w.demand(name))
+    variant = _variant(w, kinds.DEPLOYMENT, write.name)
+    if variant not in w.sights[name]:
+        return  # it leaves, and nobody says any more how many pods it needs
+    demand = min(w.sights[name][variant].demand, w.demand(name, variant))
     share = w.share(name, write.name) if _is_called(w, name, write.name) else 0
-    if w.behind_routers(name):
-        share = max(share, w.written(name).get(write.name, 0))
+    if w.behind_routers(name) and w.written(name).get(write.name):
+        share = max(share, w.shares(name)[variant].get(write.name, 0))
     number = write.body["spec"]["replicas"]
     if demand and number < min(w.desired(write.name), needed(share, demand)):
         raise Broken(f"{write} to {number} while it gets {share} parts of what needs {demand}")
@@ -161,11 +166,21 @@ def a_share_grows_only_with_the_pods_for_it(w: RoutedWorld, write: Write) -> Non
     name = _deployment_told_of(w, write)
     if name is None:
         return
-    site, seen = read(write.body["data"][SITE_KEY]), w.sights[name]
+    site = read(write.body["data"][SITE_KEY])
     assert site is not None
     now = routes.weights(site.intervals)
     if sum(now.values()) != WHOLE or faults(site):
         raise Broken(f"{write} with the weights {now}: {faults(site)}")
+    shares = read_shares(write.body["data"][SHARES_KEY])
+    if labels.LEAVING in write.body["metadata"].get("annotations", {}):
+        return  # it has left them, and they keep what they had
+    for variant, seen in w.sights[name].items():
+        _grows_only_with_the_pods_for_it(seen, shares.get(variant, {}))
+
+
+def _grows_only_with_the_pods_for_it(seen: Sight, now: Mapping[str, int]) -> None:
+    if sum(now.values()) != WHOLE:
+        raise Broken(f"a variant's share is split into {now}")
     serves = any(parts and seen.usable.get(each) for each, parts in seen.written.items())
     if not serves or not seen.demand or seen.stable is None:
         return  # nobody is lost
@@ -185,6 +200,34 @@ def a_share_grows_only_with_the_pods_for_it(w: RoutedWorld, write: Write) -> Non
         usable = seen.usable.get(revision, 0)
         if usable == 0 or (usable < needed(parts, seen.demand) and not weak):
             raise Broken(f"{revision} got {parts} parts of {seen.demand} with {usable} pods")
+
+
+def a_shift_inside_a_variant_changes_no_other(w: RoutedWorld, write: Write) -> None:
+    name = _deployment_told_of(w, write)
+    before = None if name is None else w.site(name)
+    if name is None or before is None or len(w.standing(name)) < 2:
+        return
+    site = read(write.body["data"][SITE_KEY])
+    assert site is not None
+    spec = w.spec(name)
+    assert spec is not None
+    asked = {each.name: each.asked for each in variants.asked(spec)}
+    had, has = (_by_variant(w, routes.weights(each.intervals)) for each in (before, site))
+    able = all(
+        sum(seen.usable.get(each, 0) for each, parts in seen.written.items() if parts)
+        >= seen.demand
+        for seen in w.sights[name].values()
+    )
+    if able and had == {n: parts for n, parts in asked.items() if parts} and has != had:
+        raise Broken(f"the variants had {had}, as asked, and got {has}")
+
+
+def _by_variant(w: RoutedWorld, weights: Mapping[str, int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for revision, parts in weights.items():
+        variant = _variant(w, kinds.CONTROLLER_REVISION, revision)
+        found[variant] = found.get(variant, 0) + parts
+    return found
 
 
 def what_the_pair_is_given_is_whole(w: RoutedWorld, write: Write) -> None:
@@ -226,6 +269,7 @@ AT_WRITES: tuple[Callable[[RoutedWorld, Write], None], ...] = (
     what_gets_requests_keeps_the_pods_for_them,
     what_gets_requests_is_not_pruned,
     a_share_grows_only_with_the_pods_for_it,
+    a_shift_inside_a_variant_changes_no_other,
     what_the_pair_is_given_is_whole,
     the_number_of_pods_is_never_applied,
 )
@@ -245,6 +289,12 @@ def _owner(w: RoutedWorld, kind: kinds.Kind, child: str) -> str:
     found = w.api.find(kind, NAMESPACE, child)
     assert found is not None
     return str(found["metadata"]["labels"][labels.DEPLOYMENT])
+
+
+def _variant(w: RoutedWorld, kind: kinds.Kind, child: str) -> str:
+    found = w.api.find(kind, NAMESPACE, child)
+    assert found is not None
+    return str(found["metadata"]["labels"][labels.VARIANT])
 
 
 def _is_called(w: RoutedWorld, name: str, revision: str) -> bool:

@@ -3,6 +3,7 @@ each deployment and at the pair, people, and everybody else (`kubernetes.py`, `d
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,14 +16,14 @@ from modelfleet_operator.cluster.errors import Conflict
 from modelfleet_operator.kinds import Kind
 from modelfleet_operator.loop import Gone, Key, Look
 from modelfleet_operator.pair import PairLook
-from modelfleet_operator.plan import replicas
+from modelfleet_operator.plan import replicas, variants
 from modelfleet_operator.plan.revisions import revision_name
 from modelfleet_operator.router import pod as router_pod
 from modelfleet_operator.router import routes
 from modelfleet_operator.router.names import SITES_PATH
 from modelfleet_operator.router.observed import read_sites
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.router.written import SITE_KEY, read
+from modelfleet_operator.router.written import SHARES_KEY, SITE_KEY, read, read_shares
 from modelfleet_operator.seen import Json
 from modelfleet_operator.watch import belongs_to
 from tests.unit.operator.builders import DEFAULTS, NAME, NAMESPACE, spec_json
@@ -44,12 +45,13 @@ class Killed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What there was to see of a deployment when a look at it began."""
+    """What there was to see of a variant when a look at its deployment began."""
 
     demand: int = 0
     wanted: str = ""
     stable: str | None = None
     written: dict[str, int] = field(default_factory=dict)
+    """How it splits its share, in parts of `WHOLE` of that."""
     served: bool = False
     usable: dict[str, int] = field(default_factory=dict)
     """By revision, the pods that every router reaches and that are to stay."""
@@ -60,7 +62,8 @@ class RoutedWorld(Kubernetes):
         super().__init__(chance)
         self.excused: set[str] = set()
         """Deployments from which somebody took something, until they are whole again."""
-        self.sights: dict[str, Sight] = {}
+        self.sights: dict[str, dict[str, Sight]] = {}
+        """By deployment and variant."""
         self.wanted_of_routers: dict[str, str] = {}
         """By deployment, as it was written when the last look at the pair began."""
         self.restarts = 0
@@ -111,7 +114,7 @@ class RoutedWorld(Kubernetes):
                 if each["metadata"]["labels"].get(labels.ROLE) == labels.ROUTES
             }
         else:
-            self.sights[key.name] = self._sight(key.name)
+            self.sights[key.name] = self._sights(key.name)
         try:
             look = self._pair if key == PAIR else self._look
             rest = await look(key)
@@ -152,11 +155,11 @@ class RoutedWorld(Kubernetes):
             self.excused.add(name)
         self.api.change(kinds.MODEL_DEPLOYMENT, NAMESPACE, name, spec={"replicas": replicas})
 
-    def say(self, verb: str, more: str = "", name: str = NAME) -> None:
+    def say(self, verb: str, more: str = "", name: str = NAME, variant: str | None = None) -> None:
         """An annotation with the stamp of the status."""
         found = self.resource(name)
         assert found is not None
-        stamp = str(self.rollout(name).get("stamp", ""))
+        stamp = str(self.rollout(name, variant).get("stamp", ""))
         text = stamp
         annotations = {verb: f"{text} {more}".strip()}
         self.api.change(
@@ -212,12 +215,14 @@ class RoutedWorld(Kubernetes):
         current = status.get("observedGeneration") == found["metadata"]["generation"]
         return status if current else {}
 
-    def variant(self, name: str = NAME) -> Json:
-        return next(iter(self.status(name).get("variants", ())), {})
+    def variant(self, name: str = NAME, variant: str | None = None) -> Json:
+        """What the status says of it; of the first one, where none is named."""
+        told = self.status(name).get("variants", ())
+        return next((each for each in told if variant in (None, each["name"])), {})
 
-    def rollout(self, name: str = NAME) -> Json:
+    def rollout(self, name: str = NAME, variant: str | None = None) -> Json:
         """What the status says of it; empty where it says nothing."""
-        found: Json = self.variant(name).get("rollout") or {}
+        found: Json = self.variant(name, variant).get("rollout") or {}
         return found
 
     def condition(self, type_: str, name: str = NAME) -> tuple[str, str]:
@@ -250,6 +255,11 @@ class RoutedWorld(Kubernetes):
         site = self.site(name)
         return {} if site is None else routes.weights(site.intervals)
 
+    def shares(self, name: str = NAME) -> Mapping[str, Mapping[str, int]]:
+        """How each variant splits its share, as it was written last."""
+        found = self.api.find(kinds.CONFIG_MAP, NAMESPACE, routing.name_of(name))
+        return {} if found is None else read_shares(found["data"].get(SHARES_KEY, ""))
+
     def behind_routers(self, name: str = NAME) -> bool:
         """Somebody may be sent to the routers who asks for it."""
         service = self.api.find(kinds.SERVICE, NAMESPACE, name)
@@ -259,15 +269,20 @@ class RoutedWorld(Kubernetes):
             e["targetRef"]["name"] in pods for e in self.endpoints_of(name)
         )
 
-    def demand(self, name: str) -> int:
-        """Pods that all of its traffic needs."""
+    def standing(self, name: str) -> dict[str, Spec]:
+        """The variants that are asked for, each as a spec of its own."""
         spec = self.spec(name)
+        return {} if spec is None else {each.name: each.spec for each in variants.asked(spec)}
+
+    def demand(self, name: str, variant: str) -> int:
+        """Pods that all of its share needs."""
+        spec = self.standing(name).get(variant)
         if spec is None:
             return 0
         least = replicas.asked(spec)
         if spec.autoscaling is None:
             return least
-        stable = self.variant(name).get("stable") or "none"
+        stable = self.variant(name, variant).get("stable") or "none"
         return min(max(least, self.desired(stable)), spec.autoscaling.max_replicas)
 
     def all_serve(self, name: str) -> bool:
@@ -282,18 +297,15 @@ class RoutedWorld(Kubernetes):
             each is not None and each.version == routes.version(site) for each in said
         )  # fmt: skip
 
-    def _sight(self, name: str) -> Sight:
-        spec = self.spec(name)
-        if spec is None:
-            return Sight()
-        written = self.written(name)
-        wanted = revision_name(name, labels.DEFAULT_VARIANT, spec)
-        stable = self.variant(name).get("stable")
+    def _sights(self, name: str) -> dict[str, Sight]:
+        return {each: self._sight(name, each, spec) for each, spec in self.standing(name).items()}
+
+    def _sight(self, name: str, variant: str, spec: Spec) -> Sight:
         return Sight(
-            demand=self.demand(name),
-            wanted=wanted,
-            stable=stable,
-            written=written,
+            demand=self.demand(name, variant),
+            wanted=revision_name(name, variant, spec),
+            stable=self.variant(name, variant).get("stable"),
+            written=dict(self.shares(name).get(variant, {})),
             served=self.all_serve(name),
             usable={each: self._usable(each) for each in self.revisions(name)},
         )

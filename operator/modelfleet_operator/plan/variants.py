@@ -1,0 +1,96 @@
+"""Which arms does this ModelDeployment have, and what does each of them see?
+
+Each variant is looked at as if it were alone: with a spec of its own, its own revisions and their
+pods, and its share of the traffic as the whole. What all of them get together is in `shares.py`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from modelfleet_operator.api import labels
+from modelfleet_operator.api.spec import Spec, Variant
+from modelfleet_operator.router.site import WHOLE, Site
+from modelfleet_operator.seen import Observed
+
+_REPLACED = ("model", "resources", "accelerator")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One variant that is asked for, or that still has revisions."""
+
+    name: str
+    asked: int
+    """Its share of all traffic, in parts of 10000."""
+    spec: Spec
+    """As it is to be run; of one that leaves, what everybody has in common."""
+    leaving: bool = False
+    """The spec has it no more."""
+
+
+def standing(seen: Observed, spec: Spec) -> tuple[Standing, ...]:
+    """Those of the spec in its order, then those that leave."""
+    wanted = asked(spec)
+    there = {revision.variant for revision in seen.revisions} - {each.name for each in wanted}
+    return wanted + tuple(Standing(name, 0, spec, leaving=True) for name in sorted(there))
+
+
+def asked(spec: Spec) -> tuple[Standing, ...]:
+    """Those of the spec, in its order."""
+    if not spec.variants:
+        return (Standing(labels.DEFAULT_VARIANT, WHOLE, spec),)
+    return tuple(Standing(v.name, v.weight * WHOLE // 100, spec_of(spec, v)) for v in spec.variants)
+
+
+def spec_of(spec: Spec, variant: Variant) -> Spec:
+    """What the variant gives replaces the spec's own as a whole; the rest it inherits."""
+    changes: dict[str, object] = {
+        field: getattr(variant, field) for field in _REPLACED if getattr(variant, field) is not None
+    }
+    if variant.replicas is not None or variant.autoscaling is not None:
+        changes |= {"replicas": variant.replicas, "autoscaling": variant.autoscaling}
+    return spec.model_copy(update={**changes, "variants": ()})
+
+
+def view(seen: Observed, variant: str) -> Observed:
+    """The picture of one variant: only its own revisions, and what belongs to them.
+
+    Children and status stay whole: nothing is decided on the former, and in the latter each finds
+    its own.
+    """
+    revisions = tuple(r for r in seen.revisions if r.variant == variant)
+    if len(revisions) == len(seen.revisions):
+        return seen
+    names = {r.name for r in revisions}
+    return replace(
+        seen,
+        revisions=revisions,
+        workloads={name: one for name, one in seen.workloads.items() if name in names},
+        pods=tuple(pod for pod in seen.pods if pod.revision in names),
+    )
+
+
+def parts_of(site: Site | None, names: Iterable[str]) -> int:
+    """What a variant's revisions have together, in parts of 10000 of all traffic."""
+    mine = set(names)
+    intervals = () if site is None else site.intervals
+    return sum(each.parts for each in intervals if each.revision in mine)
+
+
+def within(seen: Observed, variant: str, names: Iterable[str]) -> Mapping[str, int]:
+    """How the variant splits its share, in parts of 10000 of that, as it was written last.
+
+    It is written beside the routes, because shares of shares do not divide evenly. Where it is not
+    there (an earlier operator wrote them), there is one variant, and its share is the whole.
+    """
+    written = seen.routing.shares.get(variant)
+    if written is not None:
+        mine = set(names)
+        found = {name: parts for name, parts in written.items() if name in mine}
+        return found if sum(found.values()) == WHOLE else {}
+    site, mine = seen.routing.site, set(names)
+    parts: dict[str, int] = {}
+    for each in () if site is None else site.intervals:
+        if each.revision in mine and each.parts:
+            parts[each.revision] = parts.get(each.revision, 0) + each.parts
+    return parts if sum(parts.values()) == WHOLE else {}
