@@ -236,8 +236,8 @@ class Spec(Shared):
             ),
             rule(
                 "self.routing.mode != 'Direct' || self.rollout.surge == 'Auto'",
-                "without a router all traffic moves at once, to pods beside the earlier ones: write "
-                "routing.mode: Router, or leave surge out.",
+                "without a router all traffic moves at once, to pods beside the earlier ones: "
+                "write routing.mode: Router, or leave surge out.",
                 ".rollout.surge",
             ),
             rule(

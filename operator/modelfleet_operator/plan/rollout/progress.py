@@ -21,8 +21,7 @@ from modelfleet_contract import format_duration
 from modelfleet_operator.api.moments import read_time, written_time
 from modelfleet_operator.api.rollout import OnFailure, Surge
 from modelfleet_operator.api.status import Phase, RolloutStatus
-from modelfleet_operator.plan.rollout import shift, surge
-from modelfleet_operator.plan.rollout.capacity import needed
+from modelfleet_operator.plan.rollout import rest, shift, surge
 from modelfleet_operator.plan.rollout.facts import Facts, Policy, Weights
 from modelfleet_operator.router.site import WHOLE
 
@@ -69,6 +68,14 @@ def decide(facts: Facts) -> Progress:
     return replace(found, counts=asked)
 
 
+def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
+    left = rest.decide(facts, progress.weights, progress.pods)
+    times = [each for each in (progress.again, left.again) if each is not None]
+    return replace(
+        progress, pods=left.pods, idle_since=left.idle_since, again=min(times, default=None)
+    )
+
+
 def gone(facts: Facts) -> Progress:
     """Of a variant that has no share any more, and gets none again: its pods go when nobody can be
     sent to them."""
@@ -100,7 +107,7 @@ def _rollout(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
         return _retreat(facts, stable, told)
     if facts.verbs.aborted:
         return _retreat(facts, stable, replace_told(told, failed=ABORTED))
-    # Between the one that has gone and the one that is to come nobody serves: no time to stand still.
+    # Between the one that goes and the one that comes nobody serves: no time to stand still.
     between = facts.recreates and not (facts.arm(stable).asked or facts.arm(facts.wanted).usable)
     why = _failure(facts, told)
     if why and (facts.policy.on_failure is OnFailure.ROLLBACK or between):
@@ -367,42 +374,6 @@ def _retreat(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
     pods = {stable: facts.demand, candidate: min(kept, facts.arm(candidate).asked)}
     again = left if kept and facts.arm(candidate).asked else None
     return Progress(stable, weights, pods, told, again=again)
-
-
-# -- those who have no share any more
-
-
-def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
-    """Pods go when neither the address nor a router can send them anything, and nothing is in
-    flight, or cannot be."""
-    pods, idle = dict(progress.pods), {}
-    floors: dict[str, int] = {}
-    again = progress.again
-    for name, arm in facts.arms.items():
-        least = pods.get(name, 0)
-        share = max(progress.weights.get(name, 0), facts.weight(name))
-        floors[name] = needed(share, facts.carrying)
-        if arm.addressed:
-            least = pods[name] = max(least, min(arm.asked, facts.demand))
-        if arm.asked <= least or facts.recreates:
-            continue
-        answers = any(facts.arm(one).usable for one in progress.weights) or not progress.weights
-        # The last that could answer, whoever has the traffic now, and may need its place.
-        if arm.usable and not answers and (share or facts.room is None):
-            pods[name] = arm.asked
-            continue
-        if not facts.served or progress.weights.get(name, 0) != facts.weight(name):
-            pods[name] = arm.asked  # a router may still give it what it had
-        elif share:
-            pods[name] = max(least, floors[name])
-        elif not arm.quiet:
-            since = arm.idle_since or facts.now
-            left = since + facts.policy.longest_request - facts.now
-            if left > timedelta(0):
-                pods[name], idle[name] = arm.asked, since
-                again = left if again is None else min(again, left)
-    pods = surge.fitted(facts, pods, floors)
-    return replace(progress, pods=pods, idle_since=idle, again=again)
 
 
 # -- words

@@ -78,7 +78,9 @@ def _comes_to_rest(world: World) -> None:
         node.cordoned = False
     good = world.wanted not in world.dead and world.wanted not in world.bad
     waits = world.told is not None and bool(world.told.failed)
-    if good and not waits and world.policy.surge is not Surge.SURGE:  # nothing is to fail that only has to wait its turn
+    if (
+        good and not waits and world.policy.surge is not Surge.SURGE
+    ):  # nothing is to fail that only has to wait its turn
         world.policy = replace(world.policy, progress_deadline=timedelta(days=1))
     if not aborted:
         world.verbs = Verbs(promoted=FULL)

@@ -226,9 +226,10 @@ class World:
             return
         same = before is not None and before.candidate == told.candidate and before.surge
         if not same or before is None or before.attempt != told.attempt:
-            if self.policy.surge is not Surge.AUTO and told.surge != self.policy.surge:
-                if (self.policy.surge, facts.demand) != (Surge.IN_PLACE, 1):
-                    raise Broken(f"{self.policy.surge} was asked for, and {told.surge} was chosen")
+            asked = self.policy.surge
+            alone = (asked, facts.demand) == (Surge.IN_PLACE, 1)
+            if asked is not Surge.AUTO and told.surge != asked and not alone:
+                raise Broken(f"{asked} was asked for, and {told.surge} was chosen")
             return
         if (told.surge, told.spare) == (before.surge, before.spare):
             return
@@ -389,7 +390,10 @@ class World:
                 node.cordoned = not node.cordoned
             case 5 if self.nodes:
                 name = self.chance.choice(sorted(self.nodes))
-                node, least = self.nodes[name], sum(n.devices - n.others for n in self.nodes.values())
+                node, least = (
+                    self.nodes[name],
+                    sum(n.devices - n.others for n in self.nodes.values()),
+                )
                 if node.others and self.chance.random() < 0.5:
                     node.others -= 1
                 elif self.free(name) and least > 1:
