@@ -13,7 +13,7 @@ from modelfleet_operator.api.status import Phase, RolloutStatus, Status, Variant
 from modelfleet_operator.children import routing
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
-from modelfleet_operator.observe.routing import read_routing
+from modelfleet_operator.observe.routing import KILLED_WITHIN, read_routing
 from modelfleet_operator.router import pod, routes
 from modelfleet_operator.router.files import Pair, files
 from modelfleet_operator.router.names import SITES_PATH
@@ -246,7 +246,7 @@ async def test_one_on_its_way_out_says_until_when_it_may_serve() -> None:
     case.envoy.deaf = True
     found = await case.pod()
     assert found.silent
-    assert found.gone_by == NOW
+    assert found.gone_by == NOW + KILLED_WITHIN
 
 
 # -- counters
