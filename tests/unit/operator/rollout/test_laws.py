@@ -12,10 +12,11 @@ from modelfleet_operator.api.rollout import OnFailure, Surge
 from modelfleet_operator.api.status import Phase
 from modelfleet_operator.plan.rollout.facts import FULL, Policy, Verbs
 from modelfleet_operator.router.site import WHOLE
+from tests.unit.operator.rollout import laws
 from tests.unit.operator.rollout.world import Node, World
 
 STEPS = int(os.environ.get("LAW_STEPS", "6000"))
-"""Of the operator, over all histories; `make test-long` takes 200,000."""
+"""Of the operator, over all histories; `make test-long` takes 100,000."""
 LENGTH = 120
 CALM = 120
 
@@ -51,7 +52,7 @@ def _live(world: World, looks: int) -> None:
         for move in world.chance.sample(others, world.chance.randint(1, len(others))):
             assert callable(move)
             move()
-            world.check_traffic()
+            laws.traffic(world)
 
 
 def _look(world: World) -> None:
@@ -66,7 +67,7 @@ def _look(world: World) -> None:
                 world.controllers, world.scheduler, world.evictions, world.kubelet, world.requests,
             )  # fmt: skip
             world.chance.choice(moves)()
-            world.check_traffic()
+            laws.traffic(world)
 
 
 def _comes_to_rest(world: World) -> None:

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from modelfleet_operator.api.rollout import OnFailure, Step, Surge
 from modelfleet_operator.api.status import RolloutStatus
 from modelfleet_operator.plan.rollout import progress
-from modelfleet_operator.plan.rollout.capacity import needed
 from modelfleet_operator.plan.rollout.facts import (
     FULL,
     Arm,
@@ -25,9 +24,8 @@ from modelfleet_operator.plan.rollout.facts import (
     Policy,
     Verbs,
 )
-from modelfleet_operator.plan.rollout.progress import Progress
-from modelfleet_operator.router.site import WHOLE
 from tests.unit.operator.builders import NOW
+from tests.unit.operator.rollout import laws
 
 STEPS = (
     (),
@@ -35,10 +33,6 @@ STEPS = (
     (Step(weight=10), Step(weight=20, until_promoted=True), Step(weight=80)),
     (Step.model_construct(weight=0, pause=timedelta(minutes=1), until_promoted=False),),
 )
-
-
-class Broken(AssertionError):
-    """A law that did not hold."""
 
 
 @dataclass
@@ -178,140 +172,31 @@ class World:
         if plan.counts:
             facts = replace(facts, places=self.places())
             plan = progress.decide(facts)
-        self.check_plan(facts, plan)
-        self.check_choice(facts, plan)
+        laws.plan(self, facts, plan)
+        laws.choice(self, facts, plan)
         yield
         for name, pods in plan.pods.items():
             if pods > self.asked.get(name, 0):
-                self.check_room(facts, plan, name)
+                laws.room(self, facts, plan, name)
                 self.asked[name] = pods
                 yield
         if dict(plan.weights) != self.written:
-            self.check_shift(facts, plan)
+            laws.shift(self, facts, plan)
             self.written = dict(plan.weights)
             self.version += 1
             yield
         for name in list(self.asked):
             pods = plan.pods.get(name, 0)
             if pods < self.asked[name]:
-                self.check_shrink(facts, name, pods)
+                laws.shrink(self, facts, name, pods)
                 self.asked[name] = pods
                 yield
         self.stable, self.told, self.idle = plan.stable, plan.told, dict(plan.idle_since)
         self.parted = self.parted or (plan.told is not None and plan.told.surge == Surge.RECREATE)
 
-    # The laws.
-
-    def carrying(self, facts: Facts, told: RolloutStatus | None) -> int:
-        """By so many pods all of the traffic has to be carried at the worst moment, by what was
-        said of the attempt."""
-        if told is not None and told.candidate == facts.wanted and not told.failed_since:
-            match told.surge:
-                case Surge.IN_PLACE:
-                    return max(1, min(facts.demand, facts.demand + told.spare - 1))
-                case Surge.RECREATE:
-                    return 1
-            if not told.failed:
-                return facts.demand
-        # On the way back, all that stands is exchanged.
-        if not self.nodes and self.policy.surge in (Surge.AUTO, Surge.SURGE):
-            return facts.demand
-        asked = sum(arm.asked - arm.unplaced for arm in facts.arms.values())
-        return max(1, min(facts.demand, (asked if self.nodes else max(facts.demand, asked)) - 1))
-
-    def check_choice(self, facts: Facts, plan: Progress) -> None:
-        """It is made by what is free, and afterwards only gives way to pods without a place."""
-        told, before = plan.told, facts.told
-        if told is None:
-            return
-        same = before is not None and before.candidate == told.candidate and before.surge
-        if not same or before is None or before.attempt != told.attempt:
-            asked = self.policy.surge
-            alone = (asked, facts.demand) == (Surge.IN_PLACE, 1)
-            if asked is not Surge.AUTO and told.surge != asked and not alone:
-                raise Broken(f"{asked} was asked for, and {told.surge} was chosen")
-            return
-        if (told.surge, told.spare) == (before.surge, before.spare):
-            return
-        lost = sum(arm.unplaced for arm in facts.arms.values())
-        if not lost or told.surge == Surge.SURGE:
-            raise Broken(f"{before.surge} became {told.surge} with {lost} pods without a place")
-        if told.surge == Surge.IN_PLACE == before.surge and told.spare > before.spare:
-            raise Broken("the room has grown")
-
-    def check_room(self, facts: Facts, plan: Progress, name: str) -> None:
-        """In place, nobody grows into a place that another has still."""
-        told = plan.told
-        if told is None or told.failed or told.surge not in (Surge.IN_PLACE, Surge.RECREATE):
-            return
-        room = max(2, facts.demand + told.spare)
-        if told.surge == Surge.RECREATE:
-            room = max(1, min(facts.demand, facts.demand + told.spare))
-        stand = {one: max(arm.present, arm.asked) for one, arm in facts.arms.items()}
-        if sum(stand.values()) - stand.get(name, 0) + plan.pods[name] > room:
-            raise Broken(f"{name} grows to {plan.pods[name]} beside {stand}, with room for {room}")
-
-    def check_plan(self, facts: Facts, plan: Progress) -> None:
-        if sum(plan.weights.values()) != WHOLE or min(plan.weights.values()) <= 0:
-            raise Broken(f"the weights {plan.weights} do not sum to {WHOLE}")
-        if progress.decide(facts) != plan:
-            raise Broken("the same facts gave another answer")
-        if facts.verbs.aborted and facts.stable and facts.wanted != facts.stable:
-            grown = plan.weights.get(facts.wanted, 0) > facts.weight(facts.wanted)
-            if grown:
-                raise Broken("a rollout that was aborted goes on")
-
-    def check_shift(self, facts: Facts, plan: Progress) -> None:
-        """On what was seen, which is all that an operator can answer for."""
-        if facts.stable is None or facts.demand == 0:
-            return
-        forward = plan.weights.get(facts.wanted, 0) > facts.weight(facts.wanted)
-        lent = not facts.arm(facts.stable).ready  # a share that has nobody is lent at once
-        if forward and facts.wanted != facts.stable and not facts.served and not lent:
-            raise Broken("a shift began before the one before it was served")
-        for name, parts in plan.weights.items():
-            if parts <= facts.weight(name):
-                continue
-            usable, demand = facts.arm(name).usable, self.carrying(facts, plan.told)
-            givers = [n for n, has in facts.written.items() if has > plan.weights.get(n, 0)]
-            # Who cannot carry what it has gives it up all the same.
-            weak = all(facts.arm(n).usable < needed(facts.weight(n), demand) for n in givers)
-            if usable == 0 or (usable < needed(parts, demand) and not weak):
-                raise Broken(f"{name} got {parts} parts with {usable} pods")
-
-    def check_shrink(self, facts: Facts, name: str, pods: int) -> None:
-        """Whoever may still be sent something keeps the pods for it, by the way that people have
-        been told of."""
-        if self.demand == 0 or self.parted:
-            return
-        placed = sum(arm.asked - arm.unplaced for arm in facts.arms.values())
-        if self.bounded and not pods and placed <= 1 and not facts.arm(facts.stable).usable:
-            return  # the only place, and the stable revision needs it to come back
-        shares = [self.written.get(name, 0), *(r.serves.get(name, 0) for r in self.routers)]
-        lives = any(facts.arm(one).usable for one in self.written)
-        # In place, those who have the traffic may need the place of one that has none.
-        held = facts.stable and facts.arm(name).usable and (max(shares) or not self.bounded)
-        if held and not pods and not lives:
-            raise Broken(f"{name} goes, the last that could answer")
-        least = needed(max(shares), self.carrying(facts, self.told)) if max(shares) else 0
-        least = min(least, sum(bool(pod.node) for pod in self.staying(name)))  # or serve nobody
-        if pods < least:
-            raise Broken(f"{name} shrinks to {pods} pods while a router gives it {max(shares)}")
-
     @property
     def bounded(self) -> bool:
         return bool(self.nodes) or self.policy.surge in (Surge.IN_PLACE, Surge.RECREATE)
-
-    def check_traffic(self) -> None:
-        """What every router does at this moment."""
-        if self.stable is not None and self.ready(self.stable):
-            self.parted = self.told is not None and self.told.surge == Surge.RECREATE
-        if self.parted:
-            return
-        for router in self.routers:
-            for name in router.serves:
-                if name == self.stable and name not in self.hurt and not self.ready(name):
-                    raise Broken(f"{name} gets requests and has no pod, and nobody took them")
 
     # The others.
 
