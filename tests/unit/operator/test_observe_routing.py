@@ -37,13 +37,9 @@ class Listed(MemoryApi):
         super().__init__()
         self.listed: list[str] = []
 
-    async def list(
-        self, kind: Kind, namespace: str, *, label_selector: str = "", field_selector: str = ""
-    ) -> list[Json]:
+    async def list(self, kind: Kind, namespace: str, **more: Any) -> list[Json]:
         self.listed.append(kind.kind)
-        return await super().list(
-            kind, namespace, label_selector=label_selector, field_selector=field_selector
-        )
+        return await super().list(kind, namespace, **more)
 
 
 class Case:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from modelfleet_operator.api.moments import read_time
+from modelfleet_operator.api.rollout import Surge
 from modelfleet_operator.api.status import (
     Condition,
     ConditionType,
@@ -63,6 +64,8 @@ def _head(picture: Picture) -> Iterable[Line]:
     yield line(Span("rollout  ", Style.FAINT), *_rollout(picture, told, rollout))
     if picture.steps:
         yield line(Span("steps    ", Style.FAINT), *_steps(picture, rollout))
+    if rollout.surge in (Surge.IN_PLACE, Surge.RECREATE):
+        yield line(Span("places   ", Style.FAINT), f"{rollout.surge}: {rollout.surge_reason}")
     if rollout.observed:
         yield line(Span("traffic  ", Style.FAINT), rollout.observed)
 

@@ -321,7 +321,7 @@ class RoutedWorld(Kubernetes):
             self.excused.add(name)  # it was said that nothing serves for a while
             return 1
         if told.get("surge") == Surge.IN_PLACE:
-            return max(1, min(demand, demand + told.get("spare", 0) - 1))
+            return max(1, min(demand, demand + int(told.get("spare", 0)) - 1))
         if spec.accelerator is None or (told and not told.get("failed")):
             return demand
         stands = sum(self.desired(each) for each in self.revisions(name))
