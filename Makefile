@@ -83,8 +83,8 @@ bench-runtime: .venv/.synced ## The runtime against its peers (35 minutes; PEERS
 bench-analysis: .venv/.synced ## How often the rollout gate is wrong, and how soon it is right (5 minutes; SCALE=)
 	@$(RUN) -m benchmarks.analysis
 
-bench-rollout: .venv/.synced ## What callers lose through rollouts and faults on a real cluster (30 minutes; CAUSES=, RATE=, KEEP=1)
-	@$(RUN) -m benchmarks.rollout $(if $(CAUSES),--causes "$(CAUSES)") $(if $(RATE),--rate $(RATE)) $(if $(KEEP),--keep)
+bench-rollout: .venv/.synced ## What callers lose through rollouts and faults on a real cluster (40 minutes; CAUSES=, RATE=, LEAST=, KEEP=1)
+	@$(RUN) -m benchmarks.rollout $(if $(CAUSES),--causes "$(CAUSES)") $(if $(RATE),--rate $(RATE)) $(if $(LEAST),--least $(LEAST)) $(if $(KEEP),--keep)
 
 cluster-up: .venv/.synced ## A real Kubernetes to develop on, named dev (NAME=... for another)
 	@$(RUN) -m dev.cluster up --name $(or $(NAME),dev)

@@ -12,12 +12,13 @@ import sys
 import tempfile
 import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
-from benchmarks.rollout.causes import CAUSES
+from benchmarks.rollout.causes import CAUSES, again_and_again
 from benchmarks.rollout.row import Row, head, line
 from benchmarks.rollout.stage import Stage, World
 from benchmarks.rollout.witness import Listener, Witness
@@ -28,6 +29,7 @@ from tests.e2e.kube import Kube
 from tests.e2e.program import Program
 from tests.e2e.store import Store
 
+AGAIN, MOST_AGAIN = "promotions and aborts", 30
 FILE = Path(__file__).resolve().parent.parent / "results" / "rollout.json"
 
 
@@ -39,6 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--causes", default="", help="parts of their names, by commas; default all")
     parser.add_argument("--rate", type=float, default=400, help="requests a second; default 400")
+    parser.add_argument(
+        "--least",
+        type=int,
+        default=0,
+        help="add rows of promotions and aborts until there were so many requests; default 0",
+    )
     parser.add_argument("--cluster", default="bench", help="its name; default bench")
     parser.add_argument("--keep", action="store_true", help="leave the cluster up")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where one was lost")
@@ -54,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _world(options.cluster, options.rate, options.keep) as world:
             print(head(), flush=True)
-            for row, cause in _played(world, chosen):
+            more = _more(rows, options.least)
+            for row, cause in _played(world, chain(chosen, more)):
                 if row is None:
                     missing.append(cause)
                     continue
@@ -77,7 +86,15 @@ def _chosen(words: str) -> list[str]:
     return [name for name in CAUSES if not asked or any(word in name.lower() for word in asked)]
 
 
-def _played(world: World, causes: Sequence[str]) -> Iterator[tuple[Row | None, str]]:
+def _more(rows: Sequence[Row], least: int) -> Iterator[str]:
+    """Looked at when the rows before are there."""
+    for number in range(1, MOST_AGAIN + 1):
+        if sum(row.sent for row in rows) >= least:
+            return
+        yield f"{AGAIN}, {number}"
+
+
+def _played(world: World, causes: Iterable[str]) -> Iterator[tuple[Row | None, str]]:
     """A row for each; None where it could not be played to its end."""
     before: Stage | None = None
     for number, cause in enumerate(causes, start=1):
@@ -89,7 +106,7 @@ def _played(world: World, causes: Sequence[str]) -> Iterator[tuple[Row | None, s
             before.remove()
         before = stage
         try:
-            yield stage.under_load(cause, CAUSES[cause]), cause
+            yield stage.under_load(cause, CAUSES.get(cause, again_and_again)), cause
         except (AssertionError, TimeoutError, ValueError):
             traceback.print_exc()
             yield None, cause

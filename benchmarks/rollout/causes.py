@@ -51,6 +51,69 @@ def rolling(stage: Stage) -> None:
     stage.answers()
 
 
+def blue_green(stage: Stage) -> None:
+    """Promoted from its preview, and then another that is aborted while it bakes."""
+    preview = {"preview": {"untilPromoted": True}, "bake": "5s"}
+    before = stage.revision()
+    stage.apply(Witness(2), {"strategy": "BlueGreen", **preview})
+    stage.until_held(0)
+    stage.say("promote")
+    stage.until_ready()
+    stage.until_gone(before)
+    stage.answers()
+    stage.apply(Witness(3), {"strategy": "BlueGreen", "bake": "1h"})
+    stage.until_held(100)
+    stage.answers(3)
+    stage.say("abort")
+    stage.until_rolled_back()
+    stage.answers(2)
+
+
+def variants_come_and_go(stage: Stage) -> None:
+    """A challenger comes, gets more, rolls out by itself, and wins."""
+    stage.apply_variants(Witness(1), Witness(2), 20)
+    stage.until_shared(20)
+    stage.answers(2)
+    stage.apply_variants(Witness(1), Witness(2), 60)
+    stage.until_shared(60)
+    stage.apply_variants(Witness(1), Witness(3), 60)
+    stage.until_shared(60)
+    stage.answers(3)
+    stage.apply(Witness(3))
+    stage.until_ready()
+    stage.answers(3)
+
+
+def drained(stage: Stage) -> None:
+    """Everything is evicted from its node, by the rules of disruption budgets, while another
+    place is found for it: models and routers."""
+    with stage.drain():
+        stage.answers()
+    stage.until_routers()
+    stage.until_whole(stage.revision())
+    stage.answers()
+
+
+def again_and_again(stage: Stage, seconds: float = 240) -> None:
+    """Promotions and aborts, one after the other, for so long."""
+    end, label = time.monotonic() + seconds, 1
+    while time.monotonic() < end:
+        good, label = label, label + 1
+        stage.apply(Witness(label), held_steps(5, 50))
+        stage.until_held(5)
+        stage.say("promote")
+        stage.until_held(50)
+        if label % 3 == 0:
+            stage.say("abort")
+            stage.until_rolled_back()
+            stage.answers(good)
+            stage.apply(Witness(good), held_steps(5, 50))
+        else:
+            stage.say("promote")
+        stage.until_ready()
+        label = max(label, good)
+
+
 def rollback_on_errors(stage: Stage) -> None:
     judged = {**steps(20, 50, pause="20s"), "analysis": {**STRICT, "maxErrorRate": "1%"}}
     stage.apply(Witness(2, fails_each=5), judged)
@@ -250,12 +313,15 @@ CAUSES: Final[dict[str, Cause]] = {
     "promotion in five steps": promotion,
     "abort at each step": abort_at_each_step,
     "rolling": rolling,
+    "blue-green": blue_green,
+    "variants come and go": variants_come_and_go,
     "rollback on errors": rollback_on_errors,
     "rollback on latency": rollback_on_latency,
     "undo": undo,
     "scale up and down": scaling,
     "pods deleted one by one": pods_deleted,
     "pods force-deleted": pods_force_deleted,
+    "node drained": drained,
     "model killed with -9": models_killed,
     "model killed with -9 (Idempotent)": models_killed_idempotent,
     "router deleted": routers_deleted,

@@ -1,6 +1,7 @@
 """A ModelDeployment under load, and the hands that change it and break what is around it."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -69,19 +70,45 @@ class Stage:
     def apply(self, witness: Witness, rollout: Json = ROLLING, *, replicas: int = 0) -> None:
         """A version of the model, and how it takes over."""
         self.replicas, self.witness = replicas or self.replicas, witness
-        world = self.world
-        packed = witness.packed(world.listener.address)
+        self.world.kube.apply(self.world.namespace, self._body(self._model(witness), rollout))
+
+    def _model(self, witness: Witness) -> Json:
+        packed = witness.packed(self.world.listener.address)
         parts = (witness.label, witness.fails_each, round(1000 * witness.seconds))
-        model = world.store.put(f"{self.name}-{'-'.join(map(str, parts))}.tar", packed)
-        body = deployment(
+        model = self.world.store.put(f"{self.name}-{'-'.join(map(str, parts))}.tar", packed)
+        return {**model, "version": str(witness.label)}
+
+    def _body(self, model: Json, rollout: Json, **more: object) -> Json:
+        return deployment(
             self.name,
-            {**model, "version": str(witness.label)},
+            model,
             replicas=self.replicas,
             routing=self.routing,
             rollout=rollout,
             runtime={"timeout": f"{TIMEOUT_S}s"},
+            **more,
         )
-        world.kube.apply(world.namespace, body)
+
+    def apply_variants(self, control: Witness, challenger: Witness, percent: int) -> None:
+        """The one that serves, as the control, beside another one with that share."""
+        world = self.world
+        self.witness = control
+        arms = [
+            {"name": "default", "weight": 100 - percent},
+            {"name": "challenger", "weight": percent, "model": self._model(challenger)},
+        ]
+        world.kube.apply(world.namespace, self._body(self._model(control), ROLLING, variants=arms))
+
+    def until_shared(self, percent: int) -> Json:
+        """The challenger has that share, and all is served."""
+        return self.until(
+            lambda m: (
+                is_true("Ready")(m)
+                and {v["name"]: v.get("share") for v in m["status"]["variants"]}
+                == {"default": 10_000 - 100 * percent, "challenger": 100 * percent}
+            ),
+            why=f"shared at {percent}",
+        )
 
     def until(self, holds: Callable[[Json], object], timeout: float = 120, why: str = "") -> Json:
         kube, namespace = self.world.kube, self.world.namespace
@@ -192,6 +219,47 @@ class Stage:
         )  # fmt: skip
 
     # -- what is around it
+
+    @contextlib.contextmanager
+    def drain(self) -> Iterator[None]:
+        """`kubectl drain` of the node, as far as this namespace is concerned. The node takes pods
+        again after each eviction: a cluster of one node has no other place for them."""
+        kube = self.world.kube
+        node = kube.kubectl("get", "nodes", "-o", "name").stdout.strip().removeprefix("node/")
+        evicted = [*self.routers(), *self.pods(self.revision())]
+        for pod in evicted:
+            kube.kubectl("cordon", node)
+            try:
+                self._evict(pod, node)
+            finally:
+                kube.kubectl("uncordon", node)
+        yield
+        for pod in evicted:
+            kube.kubectl(
+                "wait", "--for=delete", f"pod/{pod['metadata']['name']}",
+                "--namespace", self.world.namespace, "--timeout=180s",
+            )  # fmt: skip
+
+    def _evict(self, pod: Json, node: str, patience_s: float = 180) -> None:
+        """By the eviction API, which asks the disruption budgets; again while they refuse."""
+        name, namespace = pod["metadata"]["name"], self.world.namespace
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+        end = time.monotonic() + patience_s
+        while True:
+            done = self.world.kube.kubectl(
+                "create", "--raw", path, "--filename", "-", stdin=json.dumps(body), check=False
+            )
+            if done.returncode == 0:
+                return
+            if "disruption budget" not in done.stderr or time.monotonic() > end:
+                raise AssertionError(f"{name} was not evicted: {done.stderr}")
+            self.world.kube.kubectl("uncordon", node)  # the one before it needs a place
+            time.sleep(1)
 
     def routers(self) -> list[Json]:
         every = self.world.kube.every(self.world.namespace, "pod", PAIR)

@@ -66,17 +66,21 @@ async def watch(wake: Wake, wake_pair: Wake, namespaces: Collection[str]) -> Non
         lambda key: loop.call_soon_threadsafe(wake_pair, key),
     )
 
-    def run() -> None:
-        kopf.run(
-            registry=handlers,
-            settings=settings,
-            standalone=True,  # the lease decides who works, not kopf's peering
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            stop_flag=stop,
-        )
+    async def operate() -> None:
+        try:
+            await kopf.operator(
+                registry=handlers,
+                settings=settings,
+                standalone=True,  # the lease decides who works, not kopf's peering
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                stop_flag=stop,
+            )
+        finally:
+            # A thread of kopf's waits for it, and the loop would not end before that thread.
+            stop.set()
 
-    running = asyncio.ensure_future(asyncio.to_thread(run))
+    running = asyncio.ensure_future(asyncio.to_thread(asyncio.run, operate()))
     try:
         await asyncio.shield(running)
         raise RuntimeError("kopf ended, and nobody had asked it to")

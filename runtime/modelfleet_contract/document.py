@@ -9,13 +9,20 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelfleet_contract.base import Shared
 from modelfleet_contract.batching import Batching
 from modelfleet_contract.duration import Duration
 from modelfleet_contract.engine import EngineSettings
 from modelfleet_contract.model import ModelSource, Scheme
+from modelfleet_contract.values import (
+    MOST_FEEDBACK,
+    MOST_VALUES,
+    ModelValue,
+    ValueName,
+    named_twice,
+)
 
 DOCUMENT_ENV: Final = "MODELFLEET_SERVE"
 """The environment variable that holds the document as JSON."""
@@ -58,6 +65,22 @@ class ServeDocument(Shared):
 
     timeout: Duration = Field(default=timedelta(seconds=30), validate_default=True)
     """How long one request may take from its arrival to its answer. Default 30s."""
+
+    values: tuple[ModelValue, ...] = Field(default=(), max_length=MOST_VALUES)
+    """Numbers that the model returns, to be counted for an experiment."""
+
+    feedback: tuple[ValueName, ...] = Field(default=(), max_length=MOST_FEEDBACK)
+    """The names of numbers that may be posted back to a request. With any, each answer has an id
+    for that."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "ServeDocument":
+        twice = named_twice((*(value.name for value in self.values), *self.feedback))
+        if twice is not None:
+            raise ValueError(
+                f"values and feedback name {twice!r} twice; give each a name of its own"
+            )
+        return self
 
     @property
     def location(self) -> PurePosixPath:

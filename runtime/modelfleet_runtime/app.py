@@ -9,13 +9,23 @@ are answered the same.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
 
-from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH, SERVED_BY_HEADER
+from modelfleet_contract import (
+    EXPERIMENT_PATH,
+    FEEDBACK_PATH,
+    LIVE_PATH,
+    METRICS_PATH,
+    READY_PATH,
+    SERVED_BY_HEADER,
+)
 from modelfleet_runtime import incoming
 from modelfleet_runtime.errors import ClientLeft, MethodNotAllowed, Refusal
+from modelfleet_runtime.experiment.experiment import caller_of
+from modelfleet_runtime.experiment.posted import BODY_BYTES
 from modelfleet_runtime.http.hangups import Hangups
 from modelfleet_runtime.http.paced import MORE_FOLLOW
 from modelfleet_runtime.inference import LONGEST_PATH, Inference, log_access
@@ -30,7 +40,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, incoming.Receive, Send], Awaitable[None]]
 
 _CLOSE = (b"connection", b"close")
-_PROBE = Route("", None, simple.refuse)
+_PLAIN = Route("", None, simple.refuse)
+"""Words a refusal of what is no inference."""
 
 
 class App:
@@ -48,6 +59,9 @@ class App:
         self._make_rest = rest
         self._rest: asyncio.Future[AsgiApp] | None = None
         self._hangups = Hangups(asyncio.get_running_loop())
+        self._posted = replace(
+            service.limits, body_bytes=min(service.limits.body_bytes, BODY_BYTES)
+        )
         self._probes: dict[str, Callable[[dict[bytes, bytes]], Answer]] = {
             LIVE_PATH: lambda _: self._live({"status": "live"}),
             READY_PATH: lambda _: self._ready({"status": life.state.value}),
@@ -69,6 +83,10 @@ class App:
         try:
             if (probe := self._probes.get(path)) is not None:
                 await self._probe(probe, scope, send)
+            elif path == EXPERIMENT_PATH:
+                await self._experiment(scope, send)
+            elif path == FEEDBACK_PATH:
+                await self._feedback(scope, receive, send)
             else:
                 await self._to_rest(scope, receive, send)
         finally:
@@ -142,7 +160,7 @@ class App:
         if scope["method"] in ("GET", "HEAD"):
             answer = probe(headers)
         else:
-            answer = refused(_PROBE, MethodNotAllowed("GET"))
+            answer = refused(_PLAIN, MethodNotAllowed("GET"))
         await self._send(answer, incoming.request_id(headers, self.service.limits), scope, send)
 
     def _live(self, said: dict[str, Any]) -> Answer:
@@ -159,6 +177,56 @@ class App:
         accept = headers.get(b"accept", b"").decode("latin-1")
         kind, page = self.service.metrics.exposition(accept)
         return Answer(200, [(b"content-type", kind.encode())], page)
+
+    # -- experiments
+
+    async def _experiment(self, scope: Scope, send: Send) -> None:
+        page = b""
+        if scope["method"] in ("GET", "HEAD"):
+            page = await self.service.experiment.tallies.page()
+        await self._probe(lambda _: Answer(200, JSON_HEADERS, page), scope, send)
+
+    async def _feedback(self, scope: Scope, receive: incoming.Receive, send: Send) -> None:
+        arrived = time.monotonic()
+        headers = dict(scope["headers"])
+        request_id = incoming.request_id(headers, self.service.limits)
+        share = incoming.Share(self.service.bodies)
+        last = False
+        try:
+            if scope["method"] != "POST":
+                raise MethodNotAllowed("POST")
+            last = incoming.ends_its_connection(headers)
+            body = await self._posted_body(headers, receive, arrived, share)
+            last = False
+            feedback = self.service.experiment.feedback
+            answer = _json(200, asdict(feedback.take(body, caller_of(headers))))
+        except ClientLeft:
+            return
+        except Refusal as refusal:
+            if refusal.limit is not None:
+                self.service.metrics.limited(refusal.limit)
+            answer = refused(_PLAIN, refusal)
+        finally:
+            share.hold(0)
+        await self._send(answer, request_id, scope, send, last)
+        self._tell_access(scope, headers, request_id, answer.status, arrived)
+
+    async def _posted_body(
+        self,
+        headers: dict[bytes, bytes],
+        receive: incoming.Receive,
+        arrived: float,
+        share: incoming.Share,
+    ) -> bytes:
+        limits = self._posted
+        incoming.check_framing(headers, limits)
+        until = incoming.deadline(headers, arrived, self.service.timeout)
+        body = await incoming.body(receive, limits, until, share)
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        if encoding in (b"", b"identity"):
+            return body
+        share.hold(len(body) + incoming.inflated_bytes(body, encoding, limits))
+        return incoming.decompress(body, encoding, limits)
 
     # -- everything else
 
@@ -183,7 +251,17 @@ class App:
             await send(message)
 
         await rest(scope, receive, send_marked)
-        if service.access_log:
+        self._tell_access(scope, headers, request_id, status, arrived)
+
+    def _tell_access(
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        request_id: bytes,
+        status: int,
+        arrived: float,
+    ) -> None:
+        if self.service.access_log:
             seconds = time.monotonic() - arrived
             about = {
                 "request_id": request_id.decode("latin-1"),

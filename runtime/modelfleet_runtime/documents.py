@@ -111,6 +111,8 @@ def document_of_flags(
             "batching": Batching(**_given(batching)),
             "engine": EngineSettings(**_given(engine)),
             "timeout": options.timeout,
+            "values": options.value,
+            "feedback": options.feedback,
         }
         made = ServeDocument(**_given(document))
     except ValidationError as error:
@@ -139,6 +141,8 @@ _FLAGS = {
     "--preferred-sizes": "preferred_sizes",
     "--oversize": "oversize",
     "--pad": "pad",
+    "--value": "value",
+    "--feedback": "feedback",
     "--timeout": "timeout",
     "--device": "device",
     "--precision": "precision",
@@ -154,4 +158,5 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
-    return f"{where + ': ' if where else ''}{first['msg']}"
+    said = first["msg"].removeprefix("Value error, ")  # pydantic's word before ours
+    return f"{where + ': ' if where else ''}{said}"

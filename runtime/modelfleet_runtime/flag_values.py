@@ -13,7 +13,9 @@ from pydantic import BaseModel
 
 from modelfleet_contract import (
     DIGEST_PATTERN,
+    VALUE_NAME_PATTERN,
     FailureReason,
+    Reduce,
     ServeDocument,
     format_duration,
     parse_byte_size,
@@ -135,6 +137,33 @@ def padding(flag: str) -> Callable[[str], dict[str, object]]:
         if not 0 < len(name) <= 253:
             raise refused(flag, text, "an input's name before the =")
         return {"input": name, "value": added}
+
+    return read
+
+
+def value(flag: str) -> Callable[[str], dict[str, object]]:
+    def read(text: str) -> dict[str, object]:
+        name, equals, output = text.partition("=")
+        reduce, colon, rest = output.partition(":")
+        known = [str(one) for one in Reduce]
+        if colon and reduce in known:  # an output's own name may have a colon
+            output = rest
+        else:
+            reduce = str(Reduce.MEAN)
+        if not equals or not 0 < len(output) <= 253:
+            raise refused(flag, text, f"NAME=OUTPUT or NAME=REDUCE:OUTPUT, {'|'.join(known)}")
+        return {"name": value_name(flag)(name), "output": output, "reduce": reduce}
+
+    return read
+
+
+def value_name(flag: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if len(text) > 63 or not re.fullmatch(VALUE_NAME_PATTERN, text):
+            raise refused(
+                flag, text, "a name of letters, digits, _ and -, not beginning with a digit or -"
+            )
+        return text
 
     return read
 

@@ -14,6 +14,7 @@ from modelfleet_contract import (
     ModelFormat,
     Oversize,
     Precision,
+    Reduce,
     ServeDocument,
     format_byte_size,
     format_duration,
@@ -160,6 +161,21 @@ def _what_to_serve(serve: argparse.ArgumentParser) -> None:
         action="append",
         metavar="INPUT[=VALUE]",
         help="an input whose rows may be padded, so that different lengths share a batch",
+    )
+    what.add_argument(
+        "--value",
+        type=values.value("--value"),
+        action="append",
+        metavar="NAME=[REDUCE:]OUTPUT",
+        help="a number of the model's output that is counted for experiments; REDUCE is one of "
+        f"{', '.join(Reduce)} of a row's elements; default {Reduce.MEAN}",
+    )
+    what.add_argument(
+        "--feedback",
+        type=values.value_name("--feedback"),
+        action="append",
+        metavar="NAME",
+        help="a number that may be posted back to /feedback, counted for experiments",
     )
     what.add_argument(
         "--timeout",

@@ -24,7 +24,6 @@ log = logging.getLogger("modelfleet.grpc")
 STREAMS = 1024
 """Calls that may be open at once on one connection."""
 HEAD_BYTES = 64 * 1024
-_REQUEST_ID = incoming.REQUEST_ID_HEADER.decode()
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -82,8 +81,8 @@ class GrpcioServer:
         reader = asyncio.get_running_loop().create_task(call.read(messages, bounds))
         try:
             while not isinstance(item := await call.out.get(), _Finish):
-                if call.request_id:
-                    await context.send_initial_metadata(((_REQUEST_ID, call.request_id),))
+                if call.first:
+                    await context.send_initial_metadata(call.first)
                 call.unsent -= len(item)
                 yield item
                 call.make_room()
@@ -123,7 +122,8 @@ class _Call:
 
     def __init__(self) -> None:
         self.handler: Any = None
-        self.request_id = ""
+        self.first: tuple[tuple[str, str], ...] = ()
+        """What goes before the one message of an answer."""
         self.unsent = 0
         self.partial = False
         """grpcio hands on whole messages only."""
@@ -160,8 +160,15 @@ class _Call:
 
     # -- what the handler calls
 
-    def answer(self, message: bytes, tail: Sequence[memoryview], request_id: bytes) -> None:
-        self.request_id = request_id.decode()
+    def answer(
+        self,
+        message: bytes,
+        tail: Sequence[memoryview],
+        request_id: bytes,
+        metadata: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        pairs = ((incoming.REQUEST_ID_HEADER, request_id), *metadata)
+        self.first = tuple((name.decode(), value.decode("latin-1")) for name, value in pairs)
         self.send(b"".join((message, *tail)) if tail else message)
         self.finish(Status.OK)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from modelfleet_contract import FEEDBACK_HEADER
 from modelfleet_runtime import incoming, logs, tracing
 from modelfleet_runtime.batching.entry import Entry, into
 from modelfleet_runtime.batching.served import Served
@@ -28,6 +29,7 @@ from modelfleet_runtime.errors import (
     OutOfMemory,
     Refusal,
 )
+from modelfleet_runtime.experiment.experiment import CALLER, Experiment, Values
 from modelfleet_runtime.protocols.message import Answer, Endpoint, Incoming, Question
 from modelfleet_runtime.service import Route, Service, refused
 from modelfleet_runtime.signature import Tensors
@@ -40,6 +42,8 @@ refusals = logging.getLogger(logs.REFUSALS)
 LONGEST_PATH = 256
 """Characters of a path in the log."""
 
+_FEEDBACK_HEADER = FEEDBACK_HEADER.encode()
+
 _LARGE = 64 * 1024
 """Bytes of a compressed body from which on it is inflated in a thread."""
 
@@ -51,8 +55,8 @@ in JSON, lists of BYTES and gRPC's contents take 20 to 70 ms for a MiB."""
 
 class Inference:
     __slots__ = (
-        "_deliver", "_entry", "_finish", "_service", "_task", "arrived", "deadline", "ended",
-        "headers", "last", "method", "request_id", "route", "share", "span",
+        "_deliver", "_entry", "_finish", "_service", "_task", "_values", "arrived", "deadline",
+        "ended", "headers", "last", "method", "request_id", "route", "share", "span",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +80,8 @@ class Inference:
         self._entry: Entry | None = None
         self._task: asyncio.Task[None] | None = None
         self._finish: Callable[[Tensors], Answer] | None = None
+        self._values: Values = ()
+        """What the model returned that is counted for an experiment."""
         self.span: RequestSpan | None = None
         if service.tracing is not None:
             self.span = service.tracing.begin(
@@ -216,6 +222,7 @@ class Inference:
         try:
             assert self._finish is not None
             assert entry.outputs is not None
+            self._take_values(entry.outputs, entry.total)
             answer = self._finish(entry.outputs)
         except Refusal as refusal:
             self.refuse(refusal)
@@ -233,10 +240,12 @@ class Inference:
         entry = batcher.submit(tensors, self.arrived, until, into(answer))
         entry.span = self.span
         try:
-            return await answer
+            outputs = await answer
         except asyncio.CancelledError:
             batcher.leave(entry)
             raise
+        self._take_values(outputs, entry.total)
+        return outputs
 
     def _until(self, time_limit: float | None) -> float:
         if time_limit is None:
@@ -301,9 +310,23 @@ class Inference:
         log.exception("a request failed", extra={"request_id": self.request_id.decode()})
         self.refuse(EngineBroken("the server failed; its log has the details"))
 
+    def _take_values(self, outputs: Tensors, rows: int) -> None:
+        returned = self._service.experiment.returned
+        if returned is not None:
+            self._values = returned.of(outputs, rows)
+
+    def _count(self, experiment: Experiment, answer: Answer) -> None:
+        bucket = experiment.answered(self.headers, answer.status, self._values)
+        if experiment.gives_ids and answer.status == 200:
+            feedback = experiment.feedback.id_for(self.request_id, bucket)
+            answer.headers = [*answer.headers, (_FEEDBACK_HEADER, feedback)]
+
     def _end(self, answer: Answer | None) -> None:
         self.ended = True
         service = self._service
+        experiment = service.experiment
+        if answer is not None and (experiment.counts_all or CALLER in self.headers):
+            self._count(experiment, answer)
         service.life.in_flight -= 1
         service.life.inferring -= 1
         self.share.hold(0)

@@ -28,6 +28,7 @@ from modelfleet_runtime.app import App, AsgiApp
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine
 from modelfleet_runtime.errors import CannotServe
+from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.grpc_server import GrpcServer
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.metrics import Metrics
@@ -94,6 +95,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         settings.limits,
         settings.access_log,
         tracing,
+        Experiment(document.name, metrics, document.revision, document.values, document.feedback),
     )
     watch(loop)
     sock = server.listen(settings.host, settings.port)

@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from modelfleet_contract import Batching, FailureReason, ServeDocument
+from modelfleet_contract import Batching, FailureReason, ModelValue, ServeDocument
 from modelfleet_runtime import cpus
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine, engine_for
-from modelfleet_runtime.errors import CannotServe, one_line
+from modelfleet_runtime.engines.warm_up import can_be_made, zeros
+from modelfleet_runtime.errors import CannotServe, Refusal, one_line
+from modelfleet_runtime.experiment.returned import check, declared, seen
 from modelfleet_runtime.gpus import gpus
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.packages.find import existing, find
@@ -72,6 +74,24 @@ async def load(
     return served, engine
 
 
+def _check_values(values: Sequence[ModelValue], engine: Engine, signature: Signature) -> None:
+    """Whether they can be taken from what the model gives. Where it does not declare its outputs
+    they are seen on zeros; where it does not declare its inputs either, at the first answer.
+
+    Raises `CannotServe`.
+    """
+    if not values:
+        return
+    outputs = declared(signature)
+    if outputs is None and can_be_made(signature):
+        try:
+            outputs = seen(engine.run(zeros(signature, 1)))
+        except Refusal as error:
+            log.warning("the values are not checked before the first answer: %s", error.message)
+    if outputs is not None:
+        check(values, outputs)
+
+
 def _within(batching: Batching, signature: Signature) -> Batching:
     """The settings, with no larger batches than the model itself takes."""
     most = signature.most_rows
@@ -92,6 +112,7 @@ def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine
         engine = engine_for(package, document.engine, threads)
         batching = _within(document.batching, engine.load())
         signature = engine.warm_up(batching.max_size)
+        _check_values(document.values, engine, signature)
     except CannotServe:
         raise
     except MemoryError as error:

@@ -22,6 +22,9 @@ SECONDS = (
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0,
 )  # fmt: skip
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+OWN, OTHER = "own", "other"
+"""Whether values were posted for the revision that is served here."""
+CLIENT_LEFT = 499
 KNOWN_STATUSES = (200, 400, 404, 405, 408, 413, 415, 499, 500, 503, 504)
 
 
@@ -148,6 +151,39 @@ class Metrics:
                     series,
                 )
             )
+
+    def experiment(
+        self, values: Sequence[str], feedback: Sequence[str]
+    ) -> tuple[dict[tuple[str, str], Counter], dict[str, Counter]]:
+        """The counters of posted values, by name and by whose revision it is, and those of values
+        that an answer did not have, by name."""
+        posted = {(name, whose): Counter() for name in feedback for whose in (OWN, OTHER)}
+        missed = {name: Counter() for name in values}
+        if posted:
+            self._families.add(
+                Family(
+                    "inference_feedback",
+                    "Values that were posted back to requests, of this revision or of others",
+                    ("model_name", "name", "revision"),
+                    {(self._name, *key): counter for key, counter in posted.items()},
+                )
+            )
+        if missed:
+            self._families.add(
+                Family(
+                    "inference_values_missed",
+                    "Answers from whose outputs a value could not be taken",
+                    ("model_name", "name"),
+                    {(self._name, name): counter for name, counter in missed.items()},
+                )
+            )
+        return posted, missed
+
+    def answers(self) -> tuple[int, int]:
+        """How many requests were answered (whose client did not leave), and how many of those with
+        500 and above."""
+        heard = [one.value for status, one in self._statuses.items() if status != CLIENT_LEFT]
+        return round(sum(heard)), round(self.errors.value)
 
     def answered(self, status: int, seconds: float) -> None:
         """One request was answered (or its client left, 499)."""

@@ -1,9 +1,18 @@
 """The hot routes in the OpenAPI document, with examples that fit the model that is served."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from modelfleet_contract import LIVE_PATH, METRICS_PATH, READY_PATH
+from modelfleet_contract import (
+    FEEDBACK_HEADER,
+    FEEDBACK_PATH,
+    LARGEST_VALUE,
+    LIVE_PATH,
+    METRICS_PATH,
+    READY_PATH,
+)
 from modelfleet_runtime.batching.served import Served
+from modelfleet_runtime.experiment.posted import MOST_POSTS
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
 from modelfleet_runtime.signature import DType, Signature, TensorSpec
@@ -19,6 +28,7 @@ _REFUSALS = {
     "503": "The model is not loaded, the queue is full, or memory ran out; see Retry-After.",
     "504": "The request's time is over.",
 }
+_OF_A_POST = ("200", "400", "404", "405", "408", "413", "415", "431", "503")
 _HEAD_TOO_LARGE = {
     "description": "The URL and the headers are too long. The connection is closed.",
     "content": {"text/plain": {"schema": {"type": "string"}}},
@@ -27,6 +37,12 @@ _ANSWERED_ID = {
     "x-request-id": {
         "schema": {"type": "string"},
         "description": "The request's own, or one that was made.",
+    }
+}
+_FEEDBACK_ID = {
+    FEEDBACK_HEADER: {
+        "schema": {"type": "string"},
+        "description": f"The id for {FEEDBACK_PATH}, where something may be posted there.",
     }
 }
 _ANSWERED = {
@@ -80,14 +96,20 @@ _HEADERS = [
 
 
 def complete(
-    document: dict[str, Any], name: str, version: str, served: Served | None
+    document: dict[str, Any],
+    name: str,
+    version: str,
+    served: Served | None,
+    feedback: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """FastAPI's document with the paths that it does not know."""
+    """FastAPI's document with the paths that it does not know. `feedback` names what may be posted
+    back."""
     signature = served.signature if served else Signature()
     hooked = bool(served and served.preprocess)
     document["paths"] = {
         **_simple(name, version, signature, hooked),
         **_oip(name, version, signature),
+        **_feedback(feedback),
         **_probes(),
         **document.get("paths", {}),
     }
@@ -200,6 +222,50 @@ def _oip(name: str, version: str, signature: Signature) -> dict[str, Any]:
     return paths
 
 
+def _feedback(names: Sequence[str]) -> dict[str, Any]:
+    post = {
+        "type": "object",
+        "required": ["id", "values"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {
+                "type": "string",
+                "description": f"What the answer had in its header {FEEDBACK_HEADER}.",
+            },
+            "values": {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": False,
+                "properties": {
+                    name: {"type": "number", "minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
+                    for name in names
+                },
+            },
+        },
+    }
+    many = {"type": "array", "maxItems": MOST_POSTS, "items": post}
+    answer = {
+        "type": "object",
+        "required": ["counted", "repeated"],
+        "properties": {
+            "counted": {"type": "integer", "description": "Numbers that were counted."},
+            "repeated": {"type": "integer", "description": "Numbers that came before."},
+        },
+    }
+    example = {"id": "6h2kxw7cvd.4aef16f9fca6-e", "values": dict.fromkeys(names[:1], 1)}
+    made = _operation(
+        "Post back what became of answers: all of a body is counted, or nothing",
+        {"oneOf": [post, many]},
+        example if names else None,
+        answer,
+    )
+    responses = {status: made["responses"][status] for status in _OF_A_POST}
+    responses["200"] |= {"description": "What was counted", "headers": _ANSWERED_ID}
+    responses["404"] |= {"description": "Nothing may be posted for this revision."}
+    operation = {**made, "responses": responses, "tags": ["feedback"], "operationId": "feedback"}
+    return {FEEDBACK_PATH: {"post": operation}}
+
+
 def _probes() -> dict[str, Any]:
     def get(summary: str, kind: str, tag: str, *statuses: str) -> dict[str, Any]:
         content = {kind: {"schema": {"type": "string" if kind == "text/plain" else "object"}}}
@@ -234,7 +300,7 @@ def _operation(
         "responses": {
             "200": {
                 "description": "The model's answer",
-                "headers": _ANSWERED_ID,
+                "headers": _ANSWERED_ID | _FEEDBACK_ID,
                 "content": {"application/json": {"schema": answer}},
             },
             **{

@@ -103,7 +103,11 @@ def make(app: App) -> AsgiApp:
         if made is None or made[0] is not life.served:  # its examples are the model's
             pages.openapi_schema = None
             bare = FastAPI.openapi(pages)
-            made = life.served, openapi.complete(bare, service.name, service.version, life.served)
+            names = service.experiment.feedback.names
+            made = (
+                life.served,
+                openapi.complete(bare, service.name, service.version, life.served, names),
+            )
         return made[1]
 
     pages.openapi = document  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from modelfleet_runtime.aside import Aside
 from modelfleet_runtime.errors import MethodNotAllowed, Refusal
+from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.incoming import Bodies
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.limits import RequestLimits
@@ -45,6 +46,7 @@ class Service:
         limits: RequestLimits,
         access_log: bool = False,
         tracing: Tracing | None = None,
+        experiment: Experiment | None = None,
     ) -> None:
         """`timeout` in seconds."""
         self.name = name
@@ -58,6 +60,7 @@ class Service:
         self.statistics = Statistics()
         self.access_log = access_log
         self.tracing = tracing
+        self.experiment = experiment or Experiment(name, metrics)
         self.refusals_told = Throttle()
         self.oip = oip.OipRoutes(name, version)
         plain = simple.SimpleRoutes(name, version)

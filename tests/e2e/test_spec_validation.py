@@ -166,8 +166,8 @@ REFUSED = [
     Case("a format that is not known", model(format="tensorflow"), "Unsupported value"),
     Case("an empty version", model(version=""), "spec.model.version"),
     # The runtime.
-    Case("a timeout without a unit", runtime(timeout="30"), "like 250ms, 30s, 2m or 1h30m"),
-    Case("a timeout with a fraction", runtime(timeout="1.5s"), "in whole numbers and units"),
+    Case("a timeout without a unit", runtime(timeout="30"), "in whole numbers"),
+    Case("a timeout with a fraction", runtime(timeout="1.5s"), "in whole numbers"),
     Case("a timeout of nothing", runtime(timeout="0s"), "above 0s and up to 1h"),
     Case("a timeout of a day", runtime(timeout="24h"), "above 0s and up to 1h"),
     Case(
@@ -277,6 +277,18 @@ REFUSED = [
         runtime(batching={"maxDelay": "9" * 25 + "h"}),
         "would time out before its batch is sent",
     ),
+    Case(
+        "a value of the model under a name that is posted",
+        runtime(values=[{"name": "a", "output": "y"}], feedback=["a"]),
+        "give each a name of its own",
+    ),
+    Case("a value of no output", runtime(values=[{"name": "a"}]), "output: Required value"),
+    Case(
+        "a value twice",
+        runtime(values=[{"name": "a", "output": "y"}, {"name": "a", "output": "z"}]),
+        "Duplicate value",
+    ),
+    Case("a name of two words", runtime(feedback=["was clicked"]), "letters, digits, _ and -"),
     Case("an image with a space", runtime(image="my image"), "without spaces"),
     Case("a variable of the operator's", env(name="MODELFLEET_SERVE", value="x"), "another name"),
     Case("a variable without a value", env(), "exactly one of value and valueFrom"),
@@ -365,7 +377,7 @@ REFUSED = [
     # The rollout.
     Case("a deadline too short", rollout(progressDeadline="5s"), "from 10s to 24h"),
     Case("a deadline of days", rollout(progressDeadline="48h"), "from 10s to 24h"),
-    Case("a deadline in days", rollout(progressDeadline="2d"), "like 250ms, 30s, 2m or 1h30m"),
+    Case("a deadline in days", rollout(progressDeadline="2d"), "in whole numbers"),
     Case(
         "steps without a router",
         rollout(strategy="Progressive", steps=STEPS),
@@ -476,6 +488,7 @@ REFUSED = [
     Case("a match without variants", routed(matches=[{"variant": "x", "path": "/b"}]), "not there"),
     Case("a match that takes everything", matching({}), "would take every request"),
     Case("a match by no header", matching({"headers": [header("x y")]}), "the name of a header"),
+    Case("a match by a letter", matching({"headers": [header("x-b", "ä")]}), "printable ASCII"),
     Case("a match by no path", matching({"path": "v2"}), "how the path begins"),
     Case(
         "a match that hides a later one",
@@ -588,6 +601,13 @@ ACCEPTED = [
     Case("a delay and a timeout", runtime(timeout="1h", batching={"maxDelay": "1500us"})),
     Case("a batch of one", runtime(batching={"maxSize": 1})),
     Case(
+        "values and feedback",
+        runtime(
+            values=[{"name": "a", "output": "y", "reduce": "Max"}, {"name": "b", "output": "y"}],
+            feedback=["c"],
+        ),
+    ),
+    Case(
         "batching with all that there is",
         runtime(
             batching={
@@ -666,9 +686,31 @@ def test_accepts(kubectl: Program, case: Case) -> None:
     assert "Warning" not in answer.stderr
 
 
+CHANGES = [
+    (
+        routed(),
+        Case("other routers", routed(router="Dedicated"), "callers cannot be moved from one pair"),
+    )
+]
+"""What there is, and a change of it that is refused."""
+
+
+@pytest.mark.parametrize(("there", "case"), [pytest.param(*c, id=c[1].name) for c in CHANGES])
+def test_refuses_a_change(kubectl: Program, there: dict[str, Any], case: Case) -> None:
+    name = {"metadata": {"name": "digits-changed"}, "spec": {"replicas": 0}}
+    before = changed(name, changed(there, VALID))
+    kubectl("apply", "--filename", "-", stdin=json.dumps(before))
+    try:
+        answer = try_out(kubectl, changed(case.change, before))
+        assert answer.returncode != 0, answer.stdout
+        assert case.says in answer.stderr
+    finally:
+        kubectl("delete", "mdep", "digits-changed", "--wait=false")
+
+
 def test_every_rule_has_a_case() -> None:
     """A rule that nothing tries may well say the opposite of what it means."""
-    tried = [case.says for case in REFUSED]
+    tried = [case.says for case in (*REFUSED, *(change for _, change in CHANGES))]
     for message in MESSAGES:
         assert any(says in message for says in tried), f"no case for {message!r}"
 

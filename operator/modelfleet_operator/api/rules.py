@@ -8,7 +8,7 @@ string that does not match are a regular expression.
 
 from typing import Any, Final
 
-from modelfleet_contract import DIGEST_PATTERN, URI_PATTERN
+from modelfleet_contract import DIGEST_PATTERN, URI_PATTERN, VALUE_NAME_PATTERN
 from modelfleet_contract.bytesize import BYTE_SIZE_PATTERN
 from modelfleet_contract.duration import DURATION_PATTERN
 
@@ -38,6 +38,7 @@ SHAPES: Final = {
     "with a letter or digit at both ends.",
     QUANTITY_PATTERN: "write an amount like 500m, 2, 1.5 or 1Gi.",
     ENV_NAME_PATTERN: "write letters, digits, _, - and ., not beginning with a digit.",
+    VALUE_NAME_PATTERN: "write letters, digits, _ and -, not beginning with a digit or -.",
     RESOURCE_NAME_PATTERN: "write the full name of an extended resource, like nvidia.com/gpu.",
     NODE_LABEL_PATTERN: "write the key of a node label, like nvidia.com/gpu.product.",
     LABEL_VALUE_PATTERN: "write a label's value: letters, digits, -, _ and ., "
@@ -90,7 +91,7 @@ def bounded_duration(at_least: str, at_most: str, message: str) -> Schema:
     return rule(
         f"{is_countable('self')} && "
         f"duration(self) >= duration('{at_least}') && duration(self) <= duration('{at_most}')",
-        message,
+        message if "whole" in message else message.removesuffix(".") + ", in whole numbers.",
     )
 
 

@@ -11,12 +11,23 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from modelfleet_contract import Batching, Duration, EngineSettings, ModelSource, Shared
+from modelfleet_contract import (
+    MOST_FEEDBACK,
+    MOST_VALUES,
+    Batching,
+    Duration,
+    EngineSettings,
+    ModelSource,
+    ModelValue,
+    Shared,
+    ValueName,
+)
 from modelfleet_operator.api.model import MODEL
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
 from modelfleet_operator.api.rollout import Rollout
 from modelfleet_operator.api.routing import Routing
 from modelfleet_operator.api.rules import (
+    SET,
     bounded_duration,
     is_countable,
     is_duration,
@@ -136,6 +147,12 @@ class Runtime(Shared):
                 "batching.queueTimeout shorter than timeout.",
                 ".batching.queueTimeout",
             ),
+            rule(
+                "!has(self.values) || !has(self.feedback) || "
+                "self.values.all(one, !(one.name in self.feedback))",
+                "values and feedback name the same: give each a name of its own.",
+                ".feedback",
+            ),
         )
     )
 
@@ -154,6 +171,17 @@ class Runtime(Shared):
     )
     """How long one request may take from its arrival to its answer; then it is answered 504.
     Pods are given this long to finish when they go away. Default 30s."""
+
+    values: tuple[ModelValue, ...] = Field(
+        default=(), max_length=MOST_VALUES, json_schema_extra=map_by("name")
+    )
+    """Numbers that the model returns, counted for experiments."""
+
+    feedback: tuple[ValueName, ...] = Field(
+        default=(), max_length=MOST_FEEDBACK, json_schema_extra=SET
+    )
+    """Names of numbers that callers may post back to /feedback, counted for experiments. With any,
+    each answer has the id for it in its header x-modelfleet-feedback."""
 
     image: str | None = Field(
         default=None,

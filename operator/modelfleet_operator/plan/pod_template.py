@@ -131,6 +131,8 @@ def _container(
         batching=spec.runtime.batching,
         engine=spec.runtime.engine,
         timeout=spec.runtime.timeout,
+        values=spec.runtime.values,
+        feedback=spec.runtime.feedback,
     )
     return {
         "name": name,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from modelfleet_contract import CALLER_HEADER
 from modelfleet_operator.api.routing import Retries
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.router import names
@@ -161,9 +162,15 @@ def _target(site: Site, to: Intervals, callers: _Callers, protocol: Protocol) ->
         route["hash_policy"] = [callers.hashed_by]
     if mirrors := [_mirror(site, mirror, protocol) for mirror in site.mirrors if mirror.parts]:
         route["request_mirror_policies"] = mirrors
+    # Nobody but the router says who asks.
+    made: Json = {"route": route, "request_headers_to_remove": [CALLER_HEADER]}
+    if isinstance(site.sticky, StickyHeader):
+        who = _header(CALLER_HEADER, f"%REQ({site.sticky.name})%", "OVERWRITE_IF_EXISTS_OR_ADD")
+        made["request_headers_to_add"] = [who]
     if callers.given is not None:  # its value is read from the request when the answer comes
-        return {"route": route, "response_headers_to_add": [callers.given]}
-    return {"route": route, "request_headers_to_remove": [names.DRAW_HEADER]}
+        return {**made, "response_headers_to_add": [callers.given]}
+    made["request_headers_to_remove"] = [CALLER_HEADER, names.DRAW_HEADER]
+    return made
 
 
 def _weighted(site: Site, to: Intervals, protocol: Protocol) -> list[Json]:

@@ -90,7 +90,7 @@ class Infer:
             return
         request_id = self._inference.request_id
         if answer.status == 200:
-            self._rpc.answer(answer.body, answer.tail, request_id)
+            self._rpc.answer(answer.body, answer.tail, request_id, answer.headers)
             return
         trailers = [(incoming.REQUEST_ID_HEADER, request_id)]
         trailers += (pair for pair in answer.headers if pair[0] == b"retry-after")

@@ -22,8 +22,15 @@ class Rpc(Protocol):
         """Whether there is a message that was not taken: a part of one, or all of it while the
         handler is full."""
 
-    def answer(self, message: bytes, tail: Sequence[memoryview], request_id: bytes) -> None:
-        """The one message of the answer (`message` and `tail` together), and that all is well."""
+    def answer(
+        self,
+        message: bytes,
+        tail: Sequence[memoryview],
+        request_id: bytes,
+        metadata: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """The one message of the answer (`message` and `tail` together), and that all is well.
+        `metadata` goes before it, with the request's id."""
 
     def send(self, message: bytes) -> None:
         """One of several messages."""

@@ -219,12 +219,20 @@ class Stream:
 
     # -- messages out
 
-    def answer(self, message: bytes, tail: Sequence[memoryview], request_id: bytes) -> None:
+    def answer(
+        self,
+        message: bytes,
+        tail: Sequence[memoryview],
+        request_id: bytes,
+        metadata: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         if self.ended:
             return
         carrier = self._carrier
         length = len(message) + _PREFIX_BYTES
         block = _head_block(request_id)
+        if metadata:
+            block += b"".join([frames.literal(name, value) for name, value in metadata])
         if (
             not tail
             and length <= carrier.window

@@ -1,12 +1,17 @@
 """Whom does a change of an object concern?"""
 
+import asyncio
+import threading
+from typing import Any
+
+import kopf
 import pytest
 
 from modelfleet_operator.api import labels
 from modelfleet_operator.children import routing
 from modelfleet_operator.loop import Key
 from modelfleet_operator.router import pod
-from modelfleet_operator.watch import belongs_to
+from modelfleet_operator.watch import belongs_to, watch
 from tests.unit.operator.builders import NAME, NAMESPACE, resource
 from tests.unit.operator.router.builders import site
 
@@ -35,3 +40,16 @@ def test_an_object_concerns(
     carried: dict[str, str], concerns: tuple[Key | None, Key | None]
 ) -> None:
     assert belongs_to(NAMESPACE, carried) == concerns
+
+
+async def test_a_watch_that_ends_for_good_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is when somebody deletes the definition of the resource."""
+
+    async def fails(*, stop_flag: threading.Event, **_: Any) -> None:
+        asyncio.get_running_loop().run_in_executor(None, stop_flag.wait)  # as kopf does
+        raise RuntimeError("404 page not found")
+
+    monkeypatch.setattr(kopf, "operator", fails)
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="404"):
+            await watch(lambda _: None, lambda _: None, ())

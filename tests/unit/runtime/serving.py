@@ -1,20 +1,21 @@
 """The server in this process, on a real socket, with an engine of the test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from modelfleet_contract import Batching
+from modelfleet_contract import Batching, ModelValue, Tallies
 from modelfleet_runtime import server
 from modelfleet_runtime.app import App, AsgiApp
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
+from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.limits import RequestLimits
 from modelfleet_runtime.metrics import Metrics
@@ -39,6 +40,9 @@ class Running:
     stop: Callable[[], None]
     """As a drain does: no new connections, and what has come is answered."""
 
+    async def tallies(self) -> Tallies:
+        return Tallies.from_json((await self.client.get("/experiment")).content)
+
 
 def _pages(app: App) -> AsgiApp:
     from modelfleet_runtime.pages import make
@@ -57,6 +61,8 @@ async def running(
     access_log: bool = False,
     keep_alive_seconds: int = 75,
     revision: str = "",
+    values: Sequence[ModelValue] = (),
+    feedback: Sequence[str] = (),
     **steps: Callable[..., object],
 ) -> AsyncIterator[Running]:
     loop = asyncio.get_running_loop()
@@ -77,7 +83,12 @@ async def running(
     served = Served("m", "3", "onnx", batcher, **steps)  # type: ignore[arg-type]
     if loaded:
         life.loaded(served)
-    service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits(), access_log)
+    experiment = Experiment("m", metrics, revision, values, feedback)
+    service = Service(
+        *("m", "3", life, metrics, LONGEST, limits or RequestLimits()),
+        access_log=access_log,
+        experiment=experiment,
+    )
     sock = server.listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
     http = server.make(App(service, _pages, revision), settings)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelfleet_contract import FailureReason, ServeDocument
+from modelfleet_contract import FailureReason, Reduce, ServeDocument
 from modelfleet_runtime.__main__ import _with_ports_apart
 from modelfleet_runtime.documents import document_of_flags
 from modelfleet_runtime.errors import CannotServe
@@ -64,6 +64,21 @@ def document(*arguments: str) -> ServeDocument:
         ),
         ("--pad x=y", "--pad is 'x=y'; write INPUT, or INPUT=VALUE with a whole number"),
         ("--pad x --pad x=1", "--pad is x; write each input once"),
+        (
+            "--value score",
+            "--value is score; write NAME=OUTPUT or NAME=REDUCE:OUTPUT, Mean|Max|Min|First",
+        ),
+        (
+            "--feedback 1st",
+            (
+                "--feedback is 1st; write a name of letters, digits, _ and -, "
+                "not beginning with a digit or -"
+            ),
+        ),
+        (
+            "--feedback a --feedback a",
+            "values and feedback name 'a' twice; give each a name of its own",
+        ),
         ("--format jax", "--format is jax; write one of auto, onnx, torchscript, pt2, python"),
         ("--device tpu", "--device is tpu; write one of auto, cpu, cuda"),
         ("--log-format xml", "--log-format is xml; write one of auto, json, text"),
@@ -106,6 +121,14 @@ def test_values_that_can_be() -> None:
     )
     assert made.batching.preferred_sizes == [4, 8]
     assert [(pad.input, pad.value) for pad in made.batching.padding] == [("x", 0), ("y", -1)]
+    counted = document(
+        *("m.onnx", "--value", "a=y:0", "--value", "b=Max:y:0", "--feedback", "clicked")
+    )
+    assert [(value.name, value.output, value.reduce) for value in counted.values] == [
+        ("a", "y:0", Reduce.MEAN),
+        ("b", "y:0", Reduce.MAX),
+    ]
+    assert counted.feedback == ("clicked",)
     assert document("file:///a/m.onnx").model.uri == "file:///a/m.onnx"
     assert document("http://host/digits.tar.gz").name == "digits"
 

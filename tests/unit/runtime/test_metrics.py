@@ -20,6 +20,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 def full() -> Metrics:
     metrics = Metrics("m")
     metrics.model("m", "1", "onnx")
+    metrics.experiment(["score"], ["clicked"])
     metrics.devices([Gpu("0", 10.0, lambda: 5.0), Gpu("1", 10.0, lambda: math.nan)])
     return metrics
 

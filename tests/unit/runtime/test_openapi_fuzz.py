@@ -32,7 +32,8 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    with runtime(tmp_path_factory.mktemp("openapi"), str(DIGITS), "--name", "digits") as running:
+    arguments = str(DIGITS), "--name", "digits", "--feedback", "clicked"
+    with runtime(tmp_path_factory.mktemp("openapi"), *arguments) as running:
         yield running.ready()
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from modelfleet_contract import CALLER_HEADER
 from modelfleet_operator.router.intervals import first, moved
 from modelfleet_operator.router.routes import version
 from modelfleet_operator.router.site import (
@@ -85,6 +86,20 @@ async def test_callers_without_a_name_or_with_an_empty_one_are_split_by_chance(p
         for headers in nameless:
             found = Counter(await arms(wanted.http_port, [headers] * 2000))
             assert least <= found[B] <= most, headers
+
+
+async def test_a_pod_is_told_who_asks_by_nobody_but_the_router(pods: Pods) -> None:
+    (pod,) = await pods.add(A)
+    wanted = on_ports(sticky=StickyHeader("x-user-id"), intervals=all_to(A))
+    async with running([wanted], pods.dns.at, healthy={A: 1}) as bed:
+        claimed = {CALLER_HEADER: "somebody else"}
+        await call_all(wanted.http_port, [{"x-user-id": "me", **claimed}, claimed])
+        told = [request.headers.get(CALLER_HEADER) for request in pod.requests]
+        assert sorted(told, key=str) == [None, "me"]
+        await bed.serves(bed.write(replace(wanted, sticky=None)))
+        pod.requests.clear()
+        await call_all(wanted.http_port, [{"x-user-id": "me", **claimed}])
+        assert CALLER_HEADER not in pod.requests[0].headers
 
 
 async def test_a_cookie_keeps_a_caller_on_its_arm_and_a_ramp_does_not_move_it_back(

@@ -1,7 +1,7 @@
 """The gRPC port in this process, on a real socket, with an engine of the test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +9,12 @@ from typing import Any
 import grpc
 import numpy as np
 
-from modelfleet_contract import Batching
+from modelfleet_contract import Batching, ModelValue
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
+from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.grpc_server import GrpcServer
 from modelfleet_runtime.grpcio_server import GrpcioServer
 from modelfleet_runtime.life import Life
@@ -76,6 +77,8 @@ async def running(
     loaded: bool = True,
     limits: RequestLimits | None = None,
     batching: Batching | None = None,
+    values: Sequence[ModelValue] = (),
+    feedback: Sequence[str] = (),
 ) -> AsyncIterator[Running]:
     loop = asyncio.get_running_loop()
     metrics = Metrics("m")
@@ -86,7 +89,10 @@ async def running(
     served = Served("m", "3", "onnx", batcher)
     if loaded:
         life.loaded(served)
-    service = Service("m", "3", life, metrics, LONGEST, limits or RequestLimits())
+    experiment = Experiment("m", metrics, "m-r2", values, feedback)
+    service = Service(
+        *("m", "3", life, metrics, LONGEST, limits or RequestLimits()), experiment=experiment
+    )
     grpc_server = (GrpcServer if TRANSPORT == "own" else GrpcioServer)(service, batching)
     port = await grpc_server.start("127.0.0.1", 0)
     life.on_change.append(grpc_server.changed)

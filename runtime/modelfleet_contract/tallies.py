@@ -1,0 +1,102 @@
+"""What a pod has counted for an experiment: the JSON of `GET /experiment`.
+
+The runtime writes it, the operator reads it and adds up the pods. A count only grows while the
+process lives that is named by `boot`. A sum grows by the values, which may be negative.
+
+Requests of one caller are not independent of each other, so whoever compares two revisions needs
+sums by caller. A pod keeps them by a hash of the caller: the caller's bucket.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, NamedTuple
+from zlib import crc32
+
+from pydantic import ConfigDict, Field, FiniteFloat
+
+from modelfleet_contract.base import Shared
+
+EXPERIMENT_PATH: Final = "/experiment"
+FEEDBACK_PATH: Final = "/feedback"
+
+CALLER_HEADER: Final = "x-modelfleet-caller"
+"""On a request: who asks, as far as the routing is concerned. The router sets it to the value of
+the header or cookie by which callers stick to a revision."""
+FEEDBACK_HEADER: Final = "x-modelfleet-feedback"
+"""On an answer: the id under which values may be posted back."""
+
+CALLER_BUCKETS: Final = 1024
+
+Count = Annotated[int, Field(ge=0)]
+Bucket = Annotated[int, Field(ge=0, lt=CALLER_BUCKETS)]
+
+
+def bucket_of(caller: bytes) -> int:
+    """The bucket of a caller, from the header's value."""
+    return crc32(caller) % CALLER_BUCKETS
+
+
+class _Read(Shared):
+    """A pod may be of a later version than its reader, so what is not known is left alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Sums(NamedTuple):
+    """The values of one bucket."""
+
+    requests: Count
+    sum: FiniteFloat
+    squares: FiniteFloat
+
+
+class CallerCounts(_Read):
+    """By bucket; a bucket without requests is left out. Only requests with a caller."""
+
+    requests: Mapping[Bucket, Count] = {}
+    errors: Mapping[Bucket, Count] = {}
+
+
+class ValueTally(_Read):
+    """One value of the requests of one revision."""
+
+    requests: Count = 0
+    """Requests that had the value."""
+    nonzero: Count = 0
+    """Of those, the ones where it was not 0."""
+    sum: FiniteFloat = 0.0
+    squares: FiniteFloat = 0.0
+    """The sum of its squares."""
+    callers: Mapping[Bucket, Sums] = {}
+    """By bucket; only requests with a caller."""
+
+
+class RevisionTally(_Read):
+    """One revision, as one pod has seen it."""
+
+    requests: Count = 0
+    """Inferences that were answered, with whatever status. Those whose client left are not among
+    them. 0 for a revision that this pod does not serve."""
+    errors: Count = 0
+    """Of those, the ones answered with a status of 500 and above."""
+    callers: CallerCounts = CallerCounts()
+    values: Mapping[str, ValueTally] = {}
+    """By name: of all that the model returns under `runtime.values`, and of what was posted back
+    under `runtime.feedback`. Values posted for a revision may be counted by any pod."""
+
+
+class Tallies(_Read):
+    """What one process has counted since it started."""
+
+    boot: Annotated[str, Field(min_length=1, max_length=64)]
+    """Another one means another process, which began to count at 0."""
+    started: FiniteFloat
+    """Unix time in seconds."""
+    buckets: Annotated[int, Field(ge=1, le=CALLER_BUCKETS)]
+    """How many there are: the operator compares bucket with bucket only where pods agree."""
+    revisions: Mapping[str, RevisionTally] = {}
+    """By the revision's full name."""
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Tallies":
+        """Raises `pydantic.ValidationError`, which names the field that is wrong."""
+        return cls.model_validate_json(text)

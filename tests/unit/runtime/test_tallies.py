@@ -1,0 +1,284 @@
+"""What is counted for an experiment, without a server around it."""
+
+import asyncio
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelfleet_contract import (
+    CALLER_BUCKETS,
+    LARGEST_VALUE,
+    ModelValue,
+    Reduce,
+    Tallies,
+    bucket_of,
+)
+from modelfleet_runtime.errors import BadInput, CannotServe, NotFound
+from modelfleet_runtime.experiment.experiment import Experiment
+from modelfleet_runtime.experiment.posted import MOST_POSTS, read
+from modelfleet_runtime.experiment.remembered import Remembered
+from modelfleet_runtime.experiment.returned import check, declared, seen
+from modelfleet_runtime.experiment.tallies import FRESH_S, MOST_OTHERS
+from modelfleet_runtime.experiment.tallies import Tallies as Kept
+from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.signature import Array, DType, Signature, TensorSpec
+
+BUCKETS = st.none() | st.integers(0, CALLER_BUCKETS - 1)
+
+
+def kept(experiment: Experiment) -> Tallies:
+    return Tallies.from_json(asyncio.run(experiment.tallies.page()))
+
+
+def made(feedback: Iterable[str] = ("clicked", "rating"), values: Iterable[str] = ()) -> Experiment:
+    taken = [ModelValue(name=name, output=name) for name in values]
+    return Experiment("digits", Metrics("digits"), "digits-own", taken, list(feedback))
+
+
+@given(
+    st.lists(st.tuples(st.binary(min_size=1, max_size=4), st.sampled_from([200, 400, 500, 503])))
+)
+def test_with_callers_the_totals_are_the_sums_over_buckets(
+    answers: list[tuple[bytes, int]],
+) -> None:
+    metrics = Metrics("m")
+    experiment = Experiment("m", metrics)
+    for caller, status in answers:
+        metrics.answered(status, 0.1)
+        experiment.answered({b"x-modelfleet-caller": caller}, status, ())
+    tally = kept(experiment).revisions["m-local"]
+    assert tally.requests == len(answers) == sum(tally.callers.requests.values())
+    failed = [caller for caller, status in answers if status >= 500]
+    assert tally.errors == len(failed) == sum(tally.callers.errors.values())
+    assert tally.callers.requests.keys() == {bucket_of(caller) for caller, _ in answers}
+    assert tally.callers.errors.keys() == {bucket_of(caller) for caller in failed}
+
+
+@given(st.lists(st.tuples(st.integers(-1000, 1000), BUCKETS)))
+def test_a_values_totals_are_the_sums_over_buckets_and_what_had_no_caller(
+    numbers: list[tuple[int, int | None]],
+) -> None:
+    experiment = made()
+    for number, bucket in numbers:
+        experiment.tallies.add("digits-own", "rating", number, bucket)
+    found = kept(experiment).revisions["digits-own"].values
+    if not numbers:
+        assert not found
+        return
+    value = found["rating"]
+    alone = [number for number, bucket in numbers if bucket is None]
+    assert value.requests == len(numbers)
+    assert value.nonzero == sum(number != 0 for number, _ in numbers)
+    assert value.sum == sum(alone) + sum(one.sum for one in value.callers.values())
+    assert value.requests == len(alone) + sum(one.requests for one in value.callers.values())
+    squares = sum(number**2 for number in alone) + sum(
+        one.squares for one in value.callers.values()
+    )
+    assert value.squares == squares == sum(number**2 for number, _ in numbers)
+
+
+def test_those_whose_client_left_are_no_answers() -> None:
+    metrics = Metrics("m")
+    metrics.answered(499, 0.1)
+    metrics.answered(418, 0.1)
+    metrics.answered(507, 0.1)
+    assert metrics.answers() == (2, 1)
+
+
+async def test_a_page_is_made_once_in_a_second() -> None:
+    clock = [0.0]
+    tallies = Kept("m-1", lambda: (0, 0), now=lambda: clock[0])
+    pages = []
+    for clock[0] in (0.0, FRESH_S / 2, FRESH_S):
+        tallies.add("m-1", "clicked", 1.0, None)
+        pages.append(Tallies.from_json(await tallies.page()).revisions["m-1"].values["clicked"])
+    assert [page.requests for page in pages] == [1, 1, 3]
+
+
+def test_each_process_says_which_it_is() -> None:
+    assert len({kept(made()).boot for _ in range(3)}) == 3
+
+
+# -- posted
+
+
+def test_what_is_posted_counts_for_the_revision_and_the_caller_that_the_id_names() -> None:
+    experiment = made()
+    feedback = experiment.feedback
+    own = feedback.id_for(b"request.1", 17).decode()
+    assert own == "own:17.request.1"
+    posts = (
+        b'[{"id": "own:17.request.1", "values": {"clicked": true, "rating": -2.5}},'
+        b'{"id": "own.b", "values": {"clicked": 0}}, {"id": "old.c", "values": {"clicked": 1}}]'
+    )
+    counted = feedback.take(posts, 5)
+    assert (counted.counted, counted.repeated) == (4, 0)
+    revisions = kept(experiment).revisions
+    clicked = revisions["digits-own"].values["clicked"]
+    assert (clicked.requests, clicked.nonzero, clicked.sum) == (2, 1, 1.0)
+    assert clicked.callers == {17: (1, 1.0, 1.0), 5: (1, 0.0, 0.0)}
+    assert revisions["digits-own"].values["rating"].callers == {17: (1, -2.5, 6.25)}
+    assert revisions["digits-old"].values["clicked"].callers == {5: (1, 1.0, 1.0)}
+    assert revisions["digits-old"].requests == 0
+
+
+def test_the_same_id_and_name_count_once() -> None:
+    experiment = made()
+    take = experiment.feedback.take
+    assert take(b'{"id": "own.a", "values": {"clicked": 1}}', None).counted == 1
+    again = take(
+        b'[{"id": "own.a", "values": {"clicked": 0, "rating": 3}},'
+        b'{"id": "own.b", "values": {"clicked": 1}}, {"id": "own.b", "values": {"clicked": 1}}]',
+        None,
+    )
+    assert (again.counted, again.repeated) == (2, 2)
+    values = kept(experiment).revisions["digits-own"].values
+    assert {name: value.sum for name, value in values.items()} == {"clicked": 2.0, "rating": 3.0}
+
+
+def test_what_is_remembered_is_bounded_and_begins_with_the_last() -> None:
+    remembered = Remembered(most=10)
+    for number in range(1000):
+        remembered.add(number)
+        assert all(one in remembered for one in range(max(0, number - 9), number + 1))
+    assert sum(number in remembered for number in range(1000)) <= 20
+
+
+GOOD_ID = '"id": "own.a"'
+BAD: list[tuple[str, str]] = [
+    ("", "the body is not valid JSON"),
+    ("{", "the body is not valid JSON"),
+    ('{"id": "own.a", "values": {"clicked": NaN}}', "not valid JSON"),
+    ('{"id": "own.a", "values": {"clicked": 1e999}}', "not valid JSON"),
+    ("1", "this is no post"),
+    ("[[]]", "[0]: this is no post"),
+    ("{}", "id is missing"),
+    ('{"id": 5, "values": {"clicked": 1}}', "id is 5; send what the answer had"),
+    ('{"id": "", "values": {"clicked": 1}}', 'id is ""'),
+    ('{"id": "own", "values": {"clicked": 1}}', 'id is "own";'),
+    ('{"id": "own.", "values": {"clicked": 1}}', 'id is "own.";'),
+    ('{"id": "own:1024.a", "values": {"clicked": 1}}', 'id is "own:1024.a"'),
+    ('{"id": "OWN.a", "values": {"clicked": 1}}', 'id is "OWN.a"'),
+    ('{"id": "own.a b", "values": {"clicked": 1}}', 'id is "own.a b"'),
+    (f'{{"id": "own.{"a" * 129}", "values": {{"clicked": 1}}}}', 'id is "own.aaaa'),
+    (f"{{{GOOD_ID}}}", "values is no object"),
+    (f'{{{GOOD_ID}, "values": {{}}}}', "values is no object"),
+    (f'{{{GOOD_ID}, "values": {{"clikced": 1}}}}', "'clikced' is not taken here; this model takes"),
+    (f'{{{GOOD_ID}, "values": {{"clicked": "1"}}}}', 'values.clicked is "1"; send a number'),
+    (f'{{{GOOD_ID}, "values": {{"clicked": null}}}}', "values.clicked is null; send a number"),
+    (f'{{{GOOD_ID}, "values": {{"clicked": 1e13}}}}', "clicked is 1e+13; send a number from"),
+    (f'{{{GOOD_ID}, "values": {{"clicked": 1}}, "at": 1}}', "unexpected 'at'"),
+    (f'[{{{GOOD_ID}, "values": {{"clicked": 1}}}}, {{"id": 1}}]', "[1].id is 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "words"), BAD)
+def test_what_cannot_be_a_post_is_refused_with_its_place_and_nothing_is_counted(
+    body: str, words: str
+) -> None:
+    experiment = made()
+    with pytest.raises(BadInput) as caught:
+        experiment.feedback.take(body.encode(), None)
+    assert words in caught.value.message
+    assert not kept(experiment).revisions["digits-own"].values
+
+
+def test_bounds_of_what_is_posted() -> None:
+    one = '{"id": "own.a", "values": {"clicked": 1}}'
+    with pytest.raises(BadInput, match=f"at most {MOST_POSTS}"):
+        read(f"[{','.join([one] * (MOST_POSTS + 1))}]".encode(), ["clicked"])
+    most = f'{{"id": "own.a", "values": {{"clicked": {-LARGEST_VALUE}}}}}'
+    assert read(most.encode(), ["clicked"])[0].values == {"clicked": -LARGEST_VALUE}
+    with pytest.raises(NotFound, match=r"spec\.runtime\.feedback"):
+        made(feedback=()).feedback.take(one.encode(), None)
+
+
+def test_ids_cannot_name_any_number_of_revisions() -> None:
+    experiment = made()
+    take = experiment.feedback.take
+    for number in range(MOST_OTHERS):
+        take(f'{{"id": "r{number}.a", "values": {{"clicked": 1}}}}'.encode(), None)
+    with pytest.raises(BadInput, match=f"{MOST_OTHERS} revisions"):
+        take(b'[{"id": "own.a", "values": {"clicked": 1}},'
+             b' {"id": "one-more.a", "values": {"clicked": 1}}]', None)  # fmt: skip
+    assert take(b'{"id": "own.a", "values": {"clicked": 1}}', None).counted == 1
+    assert take(b'{"id": "r3.b", "values": {"clicked": 1}}', None).counted == 1
+    assert len(kept(experiment).revisions) == 1 + MOST_OTHERS
+
+
+# -- returned
+
+ROWS = np.array([[1, 2, 6], [0, -4, 1]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("array", "rows", "reduce", "expected"),
+    [
+        (ROWS, 2, Reduce.MEAN, 1.0),
+        (ROWS, 2, Reduce.MAX, 3.5),
+        (ROWS, 2, Reduce.MIN, -1.5),
+        (ROWS, 2, Reduce.FIRST, 0.5),
+        (ROWS, 1, Reduce.MAX, 6.0),  # not by rows
+        (ROWS[:, :, None], 2, Reduce.MAX, 3.5),
+        (np.array([3, 4]), 2, Reduce.MAX, 3.5),
+        (np.array(7.5), 1, Reduce.FIRST, 7.5),
+        (np.array([True, False]), 2, Reduce.MEAN, 0.5),
+        (np.array([60000, 60000], np.float16), 2, Reduce.MEAN, 60000.0),
+        (np.array([1 << 63], np.uint64), 1, Reduce.MEAN, None),  # more than is counted
+        (np.zeros((2, 0)), 2, Reduce.MAX, None),
+        (np.array([np.nan, 1]), 2, Reduce.MEAN, None),
+        (np.array([np.inf]), 1, Reduce.MEAN, None),
+        (np.array([b"1"], object), 1, Reduce.MEAN, None),
+        (np.array([1j]), 1, Reduce.MEAN, None),
+    ],
+)
+def test_a_rows_elements_become_one_number(
+    array: Array, rows: int, reduce: Reduce, expected: float | None
+) -> None:
+    metrics = Metrics("m")
+    value = ModelValue(name="v", output="y", reduce=reduce)
+    returned = Experiment("m", metrics, values=[value]).returned
+    assert returned is not None
+    found = returned.of({"y": array}, rows)
+    assert found == ([] if expected is None else [("v", expected)])
+    missed = f'inference_values_missed_total{{model_name="m",name="v"}} {expected is None:.1f}'
+    assert missed in metrics.exposition()[1].decode()
+
+
+def test_an_output_that_an_answer_does_not_have_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    returned = made(values=["score"]).returned
+    assert returned is not None
+    assert [returned.of({"y": ROWS}, 2) for _ in range(3)] == [[], [], []]
+    assert caplog.text.count("the value score cannot be taken") == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("z", "the model gives 'y', 'label'"),
+        ("label", "that output is BYTES, not numbers"),
+    ],
+)
+def test_a_value_that_the_model_cannot_give_is_refused(output: str, words: str) -> None:
+    signature = Signature(
+        outputs=(TensorSpec("y", DType.FP32, (-1,)), TensorSpec("label", DType.BYTES, (-1,)))
+    )
+    values = [ModelValue(name="v", output=output)]
+    for outputs in (declared(signature), seen({"y": ROWS, "label": np.array([b"a"], object)})):
+        assert outputs is not None
+        check([ModelValue(name="v", output="y")], outputs)
+        with pytest.raises(CannotServe) as caught:
+            check(values, outputs)
+        assert caught.value.failure.message == (
+            f"runtime.values: 'v' is taken from output '{output}', and {words}"
+        )
+
+
+def test_outputs_that_are_not_declared_in_full_are_not_checked_against() -> None:
+    assert declared(Signature()) is None
+    assert declared(Signature(outputs=(TensorSpec("y"),))) is None
