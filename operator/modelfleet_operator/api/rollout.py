@@ -35,13 +35,13 @@ class Surge(StrEnum):
     """Where the pods of a new revision find their places."""
 
     AUTO = "Auto"
-    """Chosen when the rollout begins, by the accelerators that are free."""
+    """By the accelerators that are free when it begins; without accelerators, Surge."""
     SURGE = "Surge"
-    """Beside those of the earlier revision, which keeps all of its own to the end."""
+    """Beside the earlier ones, which all stay to the end."""
     IN_PLACE = "InPlace"
-    """The earlier revision gives up a pod for each that the new one gets."""
+    """In theirs, one by one; one pod less than wanted serves meanwhile."""
     RECREATE = "Recreate"
-    """The earlier revision goes first: for a while nothing serves."""
+    """In theirs, all at once: for a while nothing serves."""
 
 
 class Step(Shared):
@@ -206,12 +206,8 @@ class Rollout(Shared):
     that it is stuck, and onFailure decides. Default 15m."""
 
     surge: Surge = Surge.AUTO
-    """Where the new revision's pods find their places. Surge: beside the earlier ones. InPlace: the
-    earlier revision gives up a pod for each that the new one gets, and the traffic follows; one pod
-    less than wanted serves meanwhile. Recreate: the earlier one goes first; nothing serves for a
-    while. Auto: Surge without an accelerator; with one, by those that are free when the rollout
-    begins. The choice and its reason are in status.variants[].rollout. All but Auto need
-    routing.mode Router. Default Auto."""
+    """Where the new revision's pods find their places. The choice and its reason are in
+    status.variants[].rollout. All but Auto need routing.mode Router. Default Auto."""
 
     history_limit: int = Field(default=5, ge=0, le=50)
     """How many earlier revisions are kept, without pods, to go back to. Default 5."""

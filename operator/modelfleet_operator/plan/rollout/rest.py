@@ -40,7 +40,9 @@ def decide(facts: Facts, weights: Weights, wanted: Mapping[str, int]) -> Left:
         elif not facts.served or weights.get(name, 0) != facts.weight(name):
             pods[name] = arm.asked  # a router may still give it what it had
         elif share:
-            pods[name] = max(least, floors[name])
+            # It may grow with the demand, but not into places that others are to get back.
+            most = floors[name] if facts.room is None else min(floors[name], arm.asked)
+            pods[name] = max(least, most)
         elif not arm.quiet:
             since = arm.idle_since or facts.now
             left = since + facts.policy.longest_request - facts.now
