@@ -4,6 +4,7 @@ from typing import Any
 
 from modelfleet_operator.api import labels
 from tests.unit.operator.routed.gpus import put_node
+from tests.unit.operator.routed.variant_stories import ab
 from tests.unit.operator.routed.words import (
     PROMOTED,
     STEPS,
@@ -113,6 +114,12 @@ STORIES = (
         on(1, ask_gpus("v1", 1)),
         ((serves("v1"), ask_gpus("broken", 1, progressDeadline="60s")),),
         both(phase("Failed"), routed("v1", 100), runs("v1", 1), runs("broken", 0)),
+    ),
+    Story(
+        "gpus: a variant hands over its only one",
+        on(2, ab(50, replicas=1, accelerator={})),
+        ((serves("v1, v2"), ab(50, b="v3", replicas=1, accelerator={})),),
+        both(runs("v1", 1), runs("v3", 1), runs("v2", 0), routed("v1", 50), routed("v3", 50)),
     ),
     Story(
         "gpus: others take what was free",
