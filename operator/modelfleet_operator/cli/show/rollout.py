@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from modelfleet_operator.api.moments import read_time
+from modelfleet_operator.api.rollout import Surge
 from modelfleet_operator.api.status import Phase, RolloutStatus, VariantStatus
 from modelfleet_operator.cli.ages import age
 from modelfleet_operator.cli.picture import Picture, called
@@ -26,6 +27,8 @@ def rollout(picture: Picture, told: VariantStatus) -> Iterable[Line]:
     yield line(Span("rollout  ", Style.FAINT), *_what(picture, told, now))
     if picture.steps:
         yield line(Span("steps    ", Style.FAINT), *_steps(picture, now))
+    if now.surge in (Surge.IN_PLACE, Surge.RECREATE):
+        yield line(Span("places   ", Style.FAINT), f"{now.surge}: {now.surge_reason}")
     if now.observed:
         yield line(Span("traffic  ", Style.FAINT), now.observed)
 
