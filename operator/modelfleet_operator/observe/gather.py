@@ -18,6 +18,7 @@ from modelfleet_operator.observe.kinds import (
 )
 from modelfleet_operator.observe.pods import read_pod
 from modelfleet_operator.observe.routing import read_routing
+from modelfleet_operator.observe.tallies import read_tallies
 from modelfleet_operator.seen import ChildKey, Json, Observed
 
 
@@ -54,7 +55,10 @@ async def observe(
     if gateway.may_have_routes(resource, service):
         routes = [r for r in await gateway.read_routes(cluster, resource) if _is_child(r, uid)]
         by_kind |= {each["kind"]: [each] for each in routes}
-    routing = await read_routing(cluster, routers, resource, by_kind["ConfigMap"])
+    routing, tallies = await asyncio.gather(
+        read_routing(cluster, routers, resource, by_kind["ConfigMap"]),
+        read_tallies(routers, resource, read, now),
+    )
     asked = gateway.asked_for(resource)
     if asked is not None:
         routing = await gateway.read_routing(cluster, resource, asked, routes, slices, routing)
@@ -72,6 +76,7 @@ async def observe(
             {p.name: p.revision for p in read},
         ),
         routing=routing,
+        tallies=tallies,
         children={
             ChildKey(kind, item["metadata"]["name"]): item
             for kind, items in by_kind.items()

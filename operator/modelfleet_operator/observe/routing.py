@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.routing import RoutingMode
+from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.routers import RouterApi, Silent
+from modelfleet_operator.plan.experiment import design_of
 from modelfleet_operator.plan.routing import routers_of
 from modelfleet_operator.router import pod
 from modelfleet_operator.router.names import SITES_PATH
@@ -49,7 +51,7 @@ async def read_routing(
         taken = await _taken(cluster, resource, pair)
     selector = ",".join(f"{key}={value}" for key, value in pod.selector(pair).items())
     pods = await cluster.list(kinds.POD, resource.namespace, label_selector=selector)
-    counted = _is_moving(resource, site)
+    counted = _is_moving(resource, site) or _is_compared(resource)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
     return Routing(
         site,
@@ -91,6 +93,10 @@ def _is_moving(resource: Resource, site: Site | None) -> bool:
     return rolling or (site is not None and len(site.arms) > len(site.routed))
 
 
+def _is_compared(resource: Resource) -> bool:
+    return isinstance(resource.spec, Spec) and design_of(resource.spec) is not None
+
+
 async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) -> RouterPod:
     router, address = _known(pod), pod.get("status", {}).get("podIP")
     if not address:
@@ -126,10 +132,20 @@ def _known(pod: Json) -> RouterPod:
         and any(
             c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
         ),
-        gone_by=read_time(metadata.get("deletionTimestamp")),  # its grace period is counted in
+        gone_by=_gone_by(metadata),
         uid=metadata["uid"],
         started=_started(status),
     )
+
+
+KILLED_WITHIN = timedelta(seconds=10)
+"""A kubelet counts the grace period from when it hears of it, adds two seconds where the preStop
+hook is not done, and its clock is not ours."""
+
+
+def _gone_by(metadata: Json) -> datetime | None:
+    ends = read_time(metadata.get("deletionTimestamp"))  # its grace period is counted in
+    return None if ends is None else ends + KILLED_WITHIN
 
 
 def _started(status: Json) -> datetime | None:

@@ -8,6 +8,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan import (
     analysis,
     conditions,
+    experiment,
     replicas,
     revisions,
     routing,
@@ -37,9 +38,12 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     spec = seen.resource.spec
     if isinstance(spec, InvalidSpec):
         return Plan(verdict=None, status=conditions.of_invalid(seen, spec))
-    direct = spec.routing.mode is RoutingMode.DIRECT
+    mode = spec.routing.mode
+    direct = mode is RoutingMode.DIRECT
     verdict = _direct(seen, spec, defaults) if direct else _routed(seen, spec, defaults)
-    status, again = conditions.decide(seen, spec, verdict, defaults)
+    counted = mode is RoutingMode.ROUTER
+    compared = experiment.of_plans(seen, spec, verdict.variants) if counted else None
+    status, again = conditions.decide(seen, spec, verdict, defaults, compared)
     return Plan(verdict, status, again)
 
 

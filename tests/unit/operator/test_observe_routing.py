@@ -13,7 +13,7 @@ from modelfleet_operator.api.status import Phase, RolloutStatus, Status, Variant
 from modelfleet_operator.children import routing
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
-from modelfleet_operator.observe.routing import read_routing
+from modelfleet_operator.observe.routing import KILLED_WITHIN, read_routing
 from modelfleet_operator.router import pod, routes
 from modelfleet_operator.router.files import Pair, files
 from modelfleet_operator.router.names import SITES_PATH
@@ -37,13 +37,9 @@ class Listed(MemoryApi):
         super().__init__()
         self.listed: list[str] = []
 
-    async def list(
-        self, kind: Kind, namespace: str, *, label_selector: str = "", field_selector: str = ""
-    ) -> list[Json]:
+    async def list(self, kind: Kind, namespace: str, **more: Any) -> list[Json]:
         self.listed.append(kind.kind)
-        return await super().list(
-            kind, namespace, label_selector=label_selector, field_selector=field_selector
-        )
+        return await super().list(kind, namespace, **more)
 
 
 class Case:
@@ -186,7 +182,7 @@ async def test_over_both_protocols_the_fewer_pods_count() -> None:
     case.router()
 
     class Halved(DataPlane):
-        async def ask(self, address: str, path: str) -> str:
+        async def ask(self, address: str, path: str, port: int | None = None) -> str:
             answer = await case.plane.ask(address, path)
             if path != "/config":
                 return answer
@@ -226,7 +222,7 @@ async def test_one_that_answers_something_else_is_silent(path: str) -> None:
     case.router()
 
     class Confused(RouterApi):
-        async def ask(self, address: str, asked: str) -> str:
+        async def ask(self, address: str, asked: str, port: int | None = None) -> str:
             return "no healthy upstream" if asked == path else await case.plane.ask(address, asked)
 
     found = await read_routing(case.api, Confused(), resource(ROUTED), [told(case.site)])
@@ -248,7 +244,7 @@ async def test_one_on_its_way_out_says_until_when_it_may_serve() -> None:
     case.envoy.deaf = True
     found = await case.pod()
     assert found.silent
-    assert found.gone_by == NOW
+    assert found.gone_by == NOW + KILLED_WITHIN
 
 
 # -- counters
