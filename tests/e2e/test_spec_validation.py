@@ -490,6 +490,17 @@ REFUSED = [
         "what a Gateway counts cannot be read",
     ),
     Case(
+        "an experiment on what a Gateway sends",
+        {
+            "spec": {
+                **by_gateway()["spec"],
+                "experiment": {},
+                "variants": [{"name": "a", "weight": 50}, {"name": "b", "weight": 50}],
+            }
+        },
+        "what a Gateway counts cannot be read",
+    ),
+    Case(
         "a router of its own without one",
         {"spec": {"routing": {"router": "Dedicated"}}},
         "router has no effect without one",

@@ -271,6 +271,12 @@ class Spec(Shared):
                 ".rollout.analysis",
             ),
             rule(
+                "self.routing.mode != 'Gateway' || !has(self.experiment)",
+                "what a Gateway counts cannot be read: write routing.mode: Router, or leave "
+                "experiment out.",
+                ".experiment",
+            ),
+            rule(
                 "self.routing.mode != 'Direct' || self.rollout.surge == 'Auto'",
                 "without a router all traffic moves at once, to pods beside the earlier ones: "
                 "write routing.mode: Router, or leave surge out.",
