@@ -239,24 +239,24 @@ def test_at_the_end_the_last_place_follows() -> None:
 
 
 def test_a_retreat_gives_the_places_back_one_by_one() -> None:
-    half = {"arms": {A: arm(2), B: arm(2)}, "written": {A: 3334, B: 6666}}
+    half: dict[str, Any] = {"arms": {A: arm(2), B: arm(2)}, "written": {A: 3334, B: 6666}}
     failed = {"failed": "aborted", "phase": Phase.ROLLING_BACK}
     found = decide(**half, told=failed)
     assert found.weights == {A: 6666, B: 3334}
-    moved = {"written": {A: 6666, B: 3334}}
+    moved: dict[str, Any] = {"written": {A: 6666, B: 3334}}
     assert decide(**half | moved, told=failed).pods == {A: 2, B: 1}
     later = decide(arms={A: arm(2), B: arm(1)}, **moved, told=failed)
     assert later.pods == {A: 3, B: 1}
 
 
 def test_back_to_the_earlier_spec_the_same_way() -> None:
-    half = {"arms": {A: arm(2), B: arm(2)}, "written": {A: 6666, B: 3334}}
+    half: dict[str, Any] = {"arms": {A: arm(2), B: arm(2)}, "written": {A: 6666, B: 3334}}
     found = decide("", **half, wanted=A)
     assert found.pods == {A: 2, B: 1}
 
 
 def test_a_pause_stays_where_it_is() -> None:
-    half = {"arms": {A: arm(3), B: arm(1)}, "written": {A: 6667, B: 3333}}
+    half: dict[str, Any] = {"arms": {A: arm(3), B: arm(1)}, "written": {A: 6667, B: 3333}}
     found = decide(**half, verbs=Verbs(paused=True))
     assert (found.pods, found.weights) == ({A: 3, B: 1}, half["written"])
 
