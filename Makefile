@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED := 1
 export FLAVOR
 
 .PHONY: help demo demo-down test test-unit test-long test-torch test-e2e check fix generate images cluster-up cluster-down \
-        kubeconfig prepare bench-overhead bench-runtime bench-analysis bench-rollout \
+        kubeconfig prepare bench-overhead bench-runtime bench-analysis bench-rollout bench-router \
         clean
 
 help: ## This list
@@ -82,6 +82,9 @@ bench-runtime: .venv/.synced ## The runtime against its peers (35 minutes; PEERS
 
 bench-analysis: .venv/.synced ## How often the rollout gate is wrong, and how soon it is right (5 minutes; SCALE=)
 	@$(RUN) -m benchmarks.analysis
+
+bench-router: .venv/.synced ## What 50 ModelDeployments cost a pair of routers, and how soon it follows (15 minutes; N=, KEEP=1)
+	@$(RUN) -m benchmarks.router $(if $(N),--deployments $(N)) $(if $(KEEP),--keep)
 
 bench-rollout: .venv/.synced ## What callers lose through rollouts and faults on a real cluster (40 minutes; CAUSES=, RATE=, LEAST=, KEEP=1)
 	@$(RUN) -m benchmarks.rollout $(if $(CAUSES),--causes "$(CAUSES)") $(if $(RATE),--rate $(RATE)) $(if $(LEAST),--least $(LEAST)) $(if $(KEEP),--keep)

@@ -122,5 +122,47 @@ class ManyLimits:
         self.harm[which] = np.maximum(self.harm[which], self._above.log_e(which))
 
 
+class ManyRates:
+    """`RateComparison`, for many: evidence that the arm's rate is another than the control's."""
+
+    def __init__(self, pairs: int) -> None:
+        self._open = np.zeros((4, pairs), dtype=np.int64)
+        self._stakes = np.zeros((2, pairs, len(_G)))
+        self.shown = np.zeros(pairs)
+        """The higher of both sides' highest log E so far."""
+
+    @property
+    def p_value(self) -> Floats:
+        p: Floats = np.minimum(1.0, 2 * np.exp(-self.shown))
+        return p
+
+    def add(
+        self, n_c: Counts, x_c: Counts, n_s: Counts, x_s: Counts, effect: Floats | float = 1.0
+    ) -> None:
+        """`effect`: the design effect as it is known at this look, of each pair or of all."""
+        self._open += np.array([n_c, x_c, n_s, x_s])
+        n, _, m, _ = self._open
+        which = np.flatnonzero((n > 0) & (m > 0) & (n + m >= LEAST))
+        if not which.size:
+            return
+        n, x, m, y = self._open[:, which].astype(float)[:, :, None]
+        self._open[:, which] = 0
+        by = np.broadcast_to(np.asarray(effect, dtype=float), self.shown.shape)[which, None]
+        q = n / m
+        for side, (g, log_g) in enumerate(((_G, _LOG_G), (1 / _G, -_LOG_G))):
+            self._stakes[side, which] += x * log_g + (x + y) * np.log((1 + q) / (1 + g * q))
+            found = log_sum(_W + self._stakes[side, which] / by)
+            self.shown[which] = np.maximum(self.shown[which], found)
+
+
+def of_buckets(weights: Floats, totals: Floats) -> tuple[Floats, Floats, Counts]:
+    """`means.of_buckets`, for many: value, variance and number of buckets, by row."""
+    k = (weights > 0).sum(axis=1)
+    whole = weights.sum(axis=1)
+    ratio = totals.sum(axis=1) / whole
+    spread = ((totals - ratio[:, None] * weights) ** 2).sum(axis=1)
+    return ratio, k / (k - 1) * spread / whole**2, k
+
+
 Generator = np.random.Generator
 Json = dict[str, Any]

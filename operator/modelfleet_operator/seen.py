@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from modelfleet_contract import ModelSource
+from modelfleet_contract import ModelSource, Tallies
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
@@ -36,6 +36,7 @@ __all__ = [
     "Json",
     "Observed",
     "Pod",
+    "PodTallies",
     "Resource",
     "Revision",
     "RouterPod",
@@ -115,6 +116,15 @@ class Pod:
     trouble: Trouble | None = None
     address: str = ""
     """Its IP; empty while it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodTallies:
+    """What one pod has counted for an experiment."""
+
+    pod: str
+    counted: Tallies | None = None
+    """None: it did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +239,9 @@ class Observed:
     address: Address | None = None
     """None before the Service exists."""
     routing: Routing = Routing()
+    tallies: tuple[PodTallies, ...] | None = None
+    """Of every pod that has an address and stays; None where no experiment asks for them, or not
+    in this look."""
     gpus: Mapping[str, Gpus] = field(default_factory=dict)
     """By the name of the extended resource; only those for which a plan has asked."""
     children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)

@@ -222,7 +222,9 @@ class Inference:
         try:
             assert self._finish is not None
             assert entry.outputs is not None
-            self._take_values(entry.outputs, entry.total)
+            returned = self._service.experiment.returned
+            if returned is not None:
+                self._values = returned.of(entry.outputs, entry.total)
             answer = self._finish(entry.outputs)
         except Refusal as refusal:
             self.refuse(refusal)
@@ -244,7 +246,9 @@ class Inference:
         except asyncio.CancelledError:
             batcher.leave(entry)
             raise
-        self._take_values(outputs, entry.total)
+        returned = self._service.experiment.returned
+        if returned is not None:
+            self._values = returned.of(outputs, entry.total)
         return outputs
 
     def _until(self, time_limit: float | None) -> float:
@@ -309,11 +313,6 @@ class Inference:
         """A bug of ours, and no reason to leave the client without an answer."""
         log.exception("a request failed", extra={"request_id": self.request_id.decode()})
         self.refuse(EngineBroken("the server failed; its log has the details"))
-
-    def _take_values(self, outputs: Tensors, rows: int) -> None:
-        returned = self._service.experiment.returned
-        if returned is not None:
-            self._values = returned.of(outputs, rows)
 
     def _count(self, experiment: Experiment, answer: Answer) -> None:
         bucket = experiment.answered(self.headers, answer.status, self._values)

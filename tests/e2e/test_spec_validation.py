@@ -97,6 +97,14 @@ def arm(**fields: Any) -> dict[str, Any]:
     return {"spec": {"variants": variants, "routing": {"mode": "Router"}}}
 
 
+def compared(*metrics: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Two variants and a shadow, and how they are compared."""
+    made = arms(50, 50, 0, mirror=[{"variant": "c"}])
+    made["spec"]["runtime"] = {"feedback": ["clicked"]}
+    made["spec"]["experiment"] = {**({"metrics": list(metrics)} if metrics else {}), **fields}
+    return made
+
+
 def matching(*matches: dict[str, Any]) -> dict[str, Any]:
     return arms(100, 0, matches=[{"variant": "b", **each} for each in matches])
 
@@ -549,6 +557,45 @@ REFUSED = [
         pod(affinity={"nodeAffinitty": {}}),
         'unknown field "spec.podTemplate.affinity.nodeAffinitty"',
     ),
+    # The experiment.
+    Case(
+        "an experiment without variants",
+        {"spec": {"experiment": {}}},
+        "write two variants or more to compare",
+    ),
+    Case("a control that is not there", compared(control="z"), "as control one that has a weight"),
+    Case("a shadow as control", compared(control="c"), "as control one that has a weight"),
+    Case("a metric that is not known", compared({"type": "Speed"}), "Unsupported value"),
+    Case("a value without a name", compared({"type": "Value"}), "write name with Value"),
+    Case("errors with a name", compared({"type": "ErrorRate", "name": "x"}), "write name with"),
+    Case(
+        "a threshold of errors",
+        compared({"type": "ErrorRate", "threshold": "1s"}),
+        "threshold goes with Latency",
+    ),
+    Case("a goal of errors", compared({"type": "ErrorRate", "goal": "Lower"}), "goal and missing"),
+    Case(
+        "missing latencies",
+        compared({"type": "Latency", "missing": "Zero"}),
+        "goal and missing with Value",
+    ),
+    Case(
+        "a threshold of an hour",
+        compared({"type": "Latency", "threshold": "1h"}),
+        "write 1ms to 60s, like 250ms",
+    ),
+    Case(
+        "a value that nobody counts",
+        compared({"type": "Value", "name": "bought"}),
+        "into runtime.values or runtime.feedback as well",
+    ),
+    Case(
+        "one metric twice",
+        compared({"type": "ErrorRate"}, {"type": "ErrorRate"}),
+        "Duplicate value",
+    ),
+    Case("a confidence of a coin", compared(confidence="40%"), "write 50% to 99.99%"),
+    Case("a confidence of certainty", compared(confidence="100%"), "write 50% to 99.99%"),
 ]
 
 ACCEPTED = [
@@ -574,6 +621,17 @@ ACCEPTED = [
         matching({"path": "/v2", "headers": [header("x-b")]}, {"path": "/v2"}),
     ),
     Case("a shadow", arms(100, 0, mirror=[{"variant": "b", "percent": 10}])),
+    Case("a comparison by errors", compared()),
+    Case(
+        "a comparison by everything",
+        compared(
+            {"type": "ErrorRate"},
+            {"type": "Latency", "threshold": "250ms"},
+            {"type": "Value", "name": "clicked", "goal": "Higher", "missing": "Zero"},
+            control="b",
+            confidence="99%",
+        ),
+    ),
     Case("routers of its own", routed(router="Dedicated")),
     Case("sticky callers", routed(sticky={"cookie": "mf-id"}, retries="Idempotent")),
     Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),

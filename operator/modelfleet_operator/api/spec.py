@@ -22,6 +22,7 @@ from modelfleet_contract import (
     Shared,
     ValueName,
 )
+from modelfleet_operator.api.experiment import Experiment
 from modelfleet_operator.api.model import MODEL
 from modelfleet_operator.api.pod import EnvVar, ObjectName, PodTemplate, Quantity, Resources
 from modelfleet_operator.api.rollout import Rollout
@@ -42,6 +43,7 @@ __all__ = [
     "Accelerator",
     "Autoscaling",
     "EnvVar",
+    "Experiment",
     "MetricType",
     "ObjectName",
     "PodTemplate",
@@ -293,6 +295,21 @@ class Spec(Shared):
                 ".variants",
             ),
             rule(
+                "!has(self.experiment) || (has(self.variants) && self.variants.size() > 1 && "
+                "(!has(self.experiment.control) || self.variants.exists(v, "
+                "v.name == self.experiment.control && v.weight > 0)))",
+                "write two variants or more to compare, and as control one that has a weight.",
+                ".experiment",
+            ),
+            rule(
+                "!has(self.experiment) || !has(self.experiment.metrics) || "
+                "self.experiment.metrics.all(m, m.type != 'Value' || (has(self.runtime.values) && "
+                "self.runtime.values.exists(v, v.name == m.name)) || "
+                "(has(self.runtime.feedback) && m.name in self.runtime.feedback))",
+                "write the name of each Value into runtime.values or runtime.feedback as well.",
+                ".experiment.metrics",
+            ),
+            rule(
                 "!has(self.routing.matches) || (has(self.variants) && "
                 "self.routing.matches.all(one, self.variants.exists(v, v.name == one.variant)))",
                 "routing.matches names a variant that is not there: write the name of one of "
@@ -353,6 +370,9 @@ class Spec(Shared):
     )
     """Arms that share the traffic for as long as they stand, to be compared. Each is this spec
     with changes, and rolls out on its own. Default: one, without a name."""
+
+    experiment: Experiment | None = None
+    """How variants are compared. Default: by ErrorRate."""
 
     pod_template: PodTemplate = PodTemplate()
     """A small overlay on the pods."""

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from modelfleet_contract import Shared
 from modelfleet_operator.api.reasons import Reason
-from modelfleet_operator.api.rules import map_by
+from modelfleet_operator.api.rules import BRIEF, map_by
 
 # The CRD lists no values for these: one that a later operator adds must not make an older CRD
 # refuse the whole status.
@@ -181,7 +181,7 @@ class RolloutStatus(Told):
     """How many requests went to the candidate since the step is served, as all routers count."""
     counted: str = Field(default="", max_length=65536)
     """What the routers had counted when it was; for the operator."""
-    analysis: AnalysisStatus | None = None
+    analysis: Annotated[AnalysisStatus | None, Field(json_schema_extra=BRIEF)] = None
     """How the step is judged; absent where spec.rollout.analysis is."""
     stamp: str = ""
     """What a verb has to bear to be meant for this step: REVISION/ATTEMPT/STEP, with the last ten
@@ -208,6 +208,83 @@ class VariantStatus(Told):
     revisions: tuple[RevisionStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
 
 
+# What is below status.experiment is described here alone: the CRD has a limit of size.
+_EXPERIMENT: Final = WithJsonSchema(
+    {
+        "type": "object",
+        "description": "How the variants compare: message, arms, comparisons and sampleRatio, "
+        "since the shares were last changed. docs/experiments.md.",
+        "additionalProperties": True,
+    }
+)
+
+
+class ArmStatus(Told):
+    """What one variant did since the shares were last changed. Percentages and milliseconds are
+    texts: the API has no numbers with a point."""
+
+    variant: str
+    weight: str | None = None
+    """Its share of the requests, as the routers serve it; absent of a shadow, which gets copies."""
+    shadow: bool = False
+    requests: int = 0
+    errors: int = 0
+    error_rate: str | None = None
+    p50: str | None = None
+    """In ms, to within 8 %, as are p95 and p99."""
+    p95: str | None = None
+    p99: str | None = None
+
+
+class ComparisonStatus(Told):
+    """One variant against the control, by one metric."""
+
+    variant: str
+    metric: str
+    """ErrorRate, Latency, or Value/NAME."""
+    control: str | None = None
+    """A percentage, or the mean of a value; as are those that follow."""
+    arm: str | None = None
+    difference: str | None = None
+    low: str | None = None
+    """The difference lies between low and high: with spec.experiment.confidence for all comparisons
+    together, whenever one looks."""
+    high: str | None = None
+    p_value: str | None = None
+    """Always valid, and with regard to how many comparisons there are. It remembers what was before
+    the shares were changed."""
+    differs: bool = False
+    message: str = ""
+
+
+class SampleRatioStatus(Told):
+    """Whether chance alone decides who gets which variant."""
+
+    verdict: str = ""
+    """Ok, Mismatch or Unknown."""
+    message: str = ""
+
+
+class ExperimentStatus(Told):
+    """How the variants compare."""
+
+    since: str | None = None
+    """Since when the routers serve these shares (RFC 3339). Everything but the p-values counts from
+    here."""
+    control: str = ""
+    message: str = ""
+    """What can be concluded."""
+    arms: tuple[ArmStatus, ...] = ()
+    comparisons: tuple[ComparisonStatus, ...] = ()
+    sample_ratio: SampleRatioStatus | None = None
+    looked: str | None = None
+    """When it was counted last (RFC 3339)."""
+    counted: str = ""
+    """What the routers had counted then; for the operator."""
+    evidence: str = ""
+    """What was learnt so far; for the operator."""
+
+
 class Status(Told):
     """What the operator found and did."""
 
@@ -228,6 +305,7 @@ class Status(Told):
     """Selects the pods that count as replicas, for /scale."""
     conditions: tuple[Condition, ...] = Field(default=(), json_schema_extra=map_by("type"))
     variants: tuple[VariantStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
+    experiment: Annotated[ExperimentStatus | None, _EXPERIMENT] = None
 
     def condition(self, type_: ConditionType) -> Condition | None:
         return next((c for c in self.conditions if c.type is type_), None)

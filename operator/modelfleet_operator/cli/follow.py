@@ -2,14 +2,14 @@
 change."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from modelfleet_contract import format_duration
 from modelfleet_operator.cli.exits import ExitCode, Refusal
 from modelfleet_operator.cli.look import Clock, Watch, picture
-from modelfleet_operator.cli.outcome import Outcome, outcome, summary
+from modelfleet_operator.cli.outcome import Ended, Outcome, outcome, summary
 from modelfleet_operator.cli.picture import Picture
 from modelfleet_operator.cli.show.document import as_document
 from modelfleet_operator.cli.show.tree import tree
@@ -27,7 +27,20 @@ READ_S = 5.0
 REST_S = 0.2
 """Between two readings: a pod that starts changes often."""
 
-Ended = Callable[[Resource], Outcome | None]
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is shown at each change."""
+
+    lines: Callable[[Picture], Sequence[Line]] = tree
+    """On a screen."""
+    sentence: Callable[[Resource], str] = summary
+    """Into a file or a pipe."""
+    document: Callable[[Picture], Json] = as_document
+    """For programs."""
+
+
+STATUS = View()
 
 
 async def follow(
@@ -38,20 +51,21 @@ async def follow(
     clock: Clock,
     *,
     ended: Ended = outcome,
+    view: View = STATUS,
     at_most: timedelta | None = None,
     write: Callable[[Json], str] | None = None,
 ) -> ExitCode:
     """OK when it ended well, FAILED when it did not. `write` makes each change a document for
     programs. Raises `Refusal` after `at_most`, and `Missing` when the resource is gone."""
-    show: _Show = _Screen(terminal) if terminal.live else _Log(terminal)
+    show: _Show = _Screen(terminal, view) if terminal.live else _Log(terminal, view)
     if write is not None:
-        show = _Documents(terminal, write)
+        show = _Documents(terminal, view, write)
     try:
         async with asyncio.timeout(None if at_most is None else at_most.total_seconds()):
             found = await _until_ended(show, cluster, namespace, name, clock, ended)
     except TimeoutError:
         assert at_most is not None
-        last = f": {summary(show.last.resource)}" if show.last is not None else ""
+        last = f": {view.sentence(show.last.resource)}" if show.last is not None else ""
         raise Refusal(f"{name} has not ended within {format_duration(at_most)}{last}") from None
     if write is None:
         terminal.show([line(Span(found.says, Style.GOOD if found.well else Style.BAD))])
@@ -83,8 +97,9 @@ async def _until_ended(
 
 
 class _Show:
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, view: View) -> None:
         self._terminal = terminal
+        self._view = view
         self.last: Picture | None = None
 
     def picture(self, seen: Picture) -> None:
@@ -97,21 +112,21 @@ class _Show:
 class _Screen(_Show):
     def picture(self, seen: Picture) -> None:
         super().picture(seen)
-        self._terminal.draw(tree(seen))
+        self._terminal.draw(self._view.lines(seen))
 
     def trouble(self, says: str) -> None:
-        lines: tuple[Line, ...] = () if self.last is None else tree(self.last)
+        lines = () if self.last is None else self._view.lines(self.last)
         self._terminal.draw([*lines, (), line(Span(says, Style.BAD))])
 
 
 class _Log(_Show):
-    def __init__(self, terminal: Terminal) -> None:
-        super().__init__(terminal)
+    def __init__(self, terminal: Terminal, view: View) -> None:
+        super().__init__(terminal, view)
         self._said = ""
 
     def picture(self, seen: Picture) -> None:
         super().picture(seen)
-        self._say(f"{seen.name}: {summary(seen.resource)}", f"{seen.now:%H:%M:%S}")
+        self._say(f"{seen.name}: {self._view.sentence(seen.resource)}", f"{seen.now:%H:%M:%S}")
 
     def trouble(self, says: str) -> None:
         when = "" if self.last is None else f"{self.last.now:%H:%M:%S}"
@@ -126,14 +141,14 @@ class _Log(_Show):
 class _Documents(_Show):
     """One for each change."""
 
-    def __init__(self, terminal: Terminal, write: Callable[[Json], str]) -> None:
-        super().__init__(terminal)
+    def __init__(self, terminal: Terminal, view: View, write: Callable[[Json], str]) -> None:
+        super().__init__(terminal, view)
         self._write = write
         self._said = ""
 
     def picture(self, seen: Picture) -> None:
         super().picture(seen)
-        text = self._write(as_document(seen))
+        text = self._write(self._view.document(seen))
         if text != self._said:
             self._said = text
             self._terminal.say(text)

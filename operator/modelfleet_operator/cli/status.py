@@ -7,7 +7,7 @@ from modelfleet_operator.cli import look
 from modelfleet_operator.cli.exits import ExitCode
 from modelfleet_operator.cli.follow import follow
 from modelfleet_operator.cli.look import Clock
-from modelfleet_operator.cli.show.document import as_document, to_json, to_yaml
+from modelfleet_operator.cli.show.document import STREAMS, as_document, to_json, to_yaml
 from modelfleet_operator.cli.show.tree import tree
 from modelfleet_operator.cli.terminal import Terminal
 from modelfleet_operator.cluster.api import KubeApi
@@ -23,18 +23,11 @@ class Options:
     timeout: timedelta | None = None
 
 
-_STREAMS = {
-    "json": lambda document: to_json(document, indent=None),
-    "yaml": lambda document: f"---\n{to_yaml(document)}",
-}
-"""One document after the other, so that each can be told from the next."""
-
-
 async def run(options: Options, terminal: Terminal, cluster: KubeApi, clock: Clock) -> ExitCode:
     if options.watch:
         return await follow(
             terminal, cluster, options.namespace, options.name, clock,
-            at_most=options.timeout, write=_STREAMS.get(options.output),
+            at_most=options.timeout, write=STREAMS.get(options.output),
         )  # fmt: skip
     seen = await look.picture(cluster, options.namespace, options.name, clock)
     match options.output:

@@ -19,6 +19,8 @@ class Terminal:
     """Never with NO_COLOR, and never into a file or a pipe."""
     live: bool = False
     """The output is a screen, on which lines can be drawn over."""
+    drawings: bool = False
+    """Intervals are drawn with lines and dots; else in plain ASCII."""
     size: tuple[int, int] | None = None
     """Columns and lines; None: as they are at the moment."""
     _drawn: int = field(default=0, init=False)
@@ -26,7 +28,9 @@ class Terminal:
     @classmethod
     def of_process(cls, environment: Mapping[str, str] = os.environ) -> "Terminal":
         live = sys.stdout.isatty() and environment.get("TERM") != "dumb"
-        return cls(sys.stdout, sys.stderr, live and not environment.get("NO_COLOR"), live)
+        colours = live and not environment.get("NO_COLOR")
+        unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        return cls(sys.stdout, sys.stderr, colours, live, live and unicode)
 
     def say(self, *texts: str) -> None:
         for text in texts:

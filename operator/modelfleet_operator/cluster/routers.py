@@ -24,13 +24,13 @@ class RouterApi:
         if self._session is not None:
             await self._session.close()
 
-    async def ask(self, address: str, path: str) -> str:
-        """The body of GET `path`. Raises `Silent`."""
+    async def ask(self, address: str, path: str, port: int | None = None) -> str:
+        """The body of GET `path`, on the ops port or on another. Raises `Silent`."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         host = f"[{address}]" if ":" in address else address
         try:
-            async with self._session.get(f"http://{host}:{self._port}{path}") as answer:
+            async with self._session.get(f"http://{host}:{port or self._port}{path}") as answer:
                 if answer.status != 200:
                     raise Silent(f"{path} was answered with {answer.status}")
                 pieces, size = [], 0

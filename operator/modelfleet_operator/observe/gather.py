@@ -17,6 +17,7 @@ from modelfleet_operator.observe.kinds import (
 )
 from modelfleet_operator.observe.pods import read_pod
 from modelfleet_operator.observe.routing import read_routing
+from modelfleet_operator.observe.tallies import read_tallies
 from modelfleet_operator.seen import ChildKey, Json, Observed
 
 
@@ -49,7 +50,10 @@ async def observe(
     service = next((s for s in by_kind["Service"] if s["metadata"]["name"] == name), None)
     read = tuple(sorted((read_pod(p) for p in pods), key=lambda p: p.name))
     resource = read_resource(found)
-    routing = await read_routing(cluster, routers, resource, by_kind["ConfigMap"])
+    routing, tallies = await asyncio.gather(
+        read_routing(cluster, routers, resource, by_kind["ConfigMap"]),
+        read_tallies(routers, resource, read, now),
+    )
     return Observed(
         now=now,
         resource=resource,
@@ -64,6 +68,7 @@ async def observe(
             {p.name: p.revision for p in read},
         ),
         routing=routing,
+        tallies=tallies,
         children={
             ChildKey(kind, item["metadata"]["name"]): item
             for kind, items in by_kind.items()

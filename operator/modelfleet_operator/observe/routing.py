@@ -9,8 +9,10 @@ from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.routing import RoutingMode
+from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.routers import RouterApi, Silent
+from modelfleet_operator.plan.experiment import design_of
 from modelfleet_operator.plan.routing import routers_of
 from modelfleet_operator.router import pod
 from modelfleet_operator.router.names import SITES_PATH
@@ -49,7 +51,7 @@ async def read_routing(
         taken = await _taken(cluster, resource, pair)
     selector = ",".join(f"{key}={value}" for key, value in pod.selector(pair).items())
     pods = await cluster.list(kinds.POD, resource.namespace, label_selector=selector)
-    counted = _is_moving(resource, site)
+    counted = _is_moving(resource, site) or _is_compared(resource)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
     return Routing(
         site, shares, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name))
@@ -84,6 +86,10 @@ def _is_moving(resource: Resource, site: Site | None) -> bool:
     """Whether somebody looks at the counters: with many ModelDeployments they are many."""
     rolling = any(variant.rollout is not None for variant in resource.status.variants)
     return rolling or (site is not None and len(site.arms) > len(site.routed))
+
+
+def _is_compared(resource: Resource) -> bool:
+    return isinstance(resource.spec, Spec) and design_of(resource.spec) is not None
 
 
 async def _ask(routers: RouterApi, pod: Json, deployment: str, counted: bool) -> RouterPod:

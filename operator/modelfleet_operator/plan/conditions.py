@@ -19,10 +19,12 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import (
     Condition,
     ConditionType,
+    ExperimentStatus,
     Phase,
     Status,
     Truth,
 )
+from modelfleet_operator.plan import experiment
 from modelfleet_operator.plan.rollout import said
 from modelfleet_operator.plan.state import State, of_all
 from modelfleet_operator.plan.traffic import PARTING
@@ -44,7 +46,11 @@ class _Note:
 
 
 def decide(
-    seen: Observed, spec: Spec, verdict: Verdict, defaults: Defaults
+    seen: Observed,
+    spec: Spec,
+    verdict: Verdict,
+    defaults: Defaults,
+    compared: ExperimentStatus | None = None,
 ) -> tuple[Status, timedelta | None]:
     """The status, and when it would say something else without anything having changed."""
     resource, routed = seen.resource, verdict.routed
@@ -74,10 +80,13 @@ def decide(
         selector=_selector(resource.name, shown),
         conditions=stamped(seen, notes),
         variants=tuple(status_of(seen, each.plan, each.stable, each.since) for each in told),
+        experiment=compared,
     )
     again = left if left is not None and left > timedelta(0) else None
     if routed is not None:
         again = _sooner(again, _routed_again(seen, verdict, routed))
+    if compared is not None:
+        again = _sooner(again, experiment.INTERVAL)
     if verdict.parting is not None:
         again = _sooner(again, PARTING)  # its two ends lie behind the first and the last of these
     return status, again

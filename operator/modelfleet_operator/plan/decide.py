@@ -8,6 +8,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan import (
     analysis,
     conditions,
+    experiment,
     replicas,
     revisions,
     routing,
@@ -39,7 +40,8 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
         return Plan(verdict=None, status=conditions.of_invalid(seen, spec))
     routed = spec.routing.mode is RoutingMode.ROUTER
     verdict = _routed(seen, spec, defaults) if routed else _direct(seen, spec, defaults)
-    status, again = conditions.decide(seen, spec, verdict, defaults)
+    compared = experiment.of_plans(seen, spec, verdict.variants) if routed else None
+    status, again = conditions.decide(seen, spec, verdict, defaults, compared)
     return Plan(verdict, status, again)
 
 

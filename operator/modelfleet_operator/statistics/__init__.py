@@ -19,6 +19,9 @@ alpha, so it may be judged after every block of requests. All logarithms are nat
     findings      what each check has found: the numbers that people need, and one sentence
     gate          may the rollout go on, must it go back, or is it too early to say?
     admission     how long will a stage take at this traffic?
+    segments      evidence that goes on where what is counted begins at nothing
     experiment    arms against the control: difference, interval, p-value
+    callers       what pods count by hash bucket of the caller -> one sum of each arm
+    trial         what one experiment remembers, and how a look adds to it
     encoding      memory as short text, kept in the resource's status
 """

@@ -16,13 +16,13 @@ evidence and no validity.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from modelfleet_operator.statistics.encoding import BrokenText, Reader, Writer
+from modelfleet_operator.statistics.encoding import Reader, Writer
 from modelfleet_operator.statistics.latency import Histogram
 
 SKEW = 2.0
 """Seconds by which a pod's start must lie behind the last look: starts are known to the second."""
 
-_KIND, _VERSION = "cnt", 1
+_KIND, _VERSION = "cnt", 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,11 @@ class Snapshot:
                 writer.number(bound)
         writer.count(len(self.pods))
         for uid, pod in sorted(self.pods.items()):
-            _write_name(writer, uid)
+            writer.name(uid)
             writer.number(pod.started)
             writer.count(len(pod.arms))
             for arm, traffic in sorted(pod.arms.items()):
-                _write_name(writer, arm)
+                writer.name(arm)
                 writer.count(traffic.requests)
                 writer.count(traffic.errors)
                 writer.count(ladders.index(traffic.latency.bounds) + 1 if traffic.latency else 0)
@@ -106,10 +106,10 @@ class Snapshot:
         ]
         pods = {}
         for _ in range(reader.count()):
-            uid, started = _read_name(reader), reader.number()
+            uid, started = reader.name(), reader.number()
             pods[uid] = Pod(
                 started,
-                {_read_name(reader): _read_traffic(reader, ladders) for _ in range(reader.count())},
+                {reader.name(): _read_traffic(reader, ladders) for _ in range(reader.count())},
             )
         reader.end()
         return cls(at, pods)
@@ -181,21 +181,6 @@ def _difference(before: Traffic, now: Traffic) -> Traffic | None:
     if before.latency.bounds != now.latency.bounds or min(counts) < 0:
         return None
     return Traffic(requests, errors, Histogram(now.latency.bounds, tuple(counts)))
-
-
-def _write_name(writer: Writer, name: str) -> None:
-    raw = name.encode()
-    writer.count(len(raw))
-    for byte in raw:
-        writer.count(byte)
-
-
-def _read_name(reader: Reader) -> str:
-    raw = [reader.count() for _ in range(reader.count())]
-    try:
-        return bytes(raw).decode()
-    except ValueError as why:
-        raise BrokenText(f"a name in the text cannot be read: {why}") from why
 
 
 def _read_traffic(reader: Reader, ladders: list[tuple[float, ...]]) -> Traffic:

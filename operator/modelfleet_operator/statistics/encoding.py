@@ -41,6 +41,11 @@ class Writer:
         """Numbers in single precision. How many is known to the reader."""
         self._bytes += struct.pack(f"<{len(values)}f", *values)
 
+    def name(self, value: str) -> None:
+        raw = value.encode()
+        self.count(len(raw))
+        self._bytes += raw
+
     def text(self) -> str:
         check = struct.pack("<I", zlib.crc32(self._bytes))
         return self._head + base64.b64encode(bytes(self._bytes) + check).decode("ascii")
@@ -82,6 +87,12 @@ class Reader:
 
     def numbers(self, how_many: int) -> tuple[float, ...]:
         return struct.unpack(f"<{how_many}f", self._take(4 * how_many))
+
+    def name(self) -> str:
+        try:
+            return self._take(self.count()).decode()
+        except ValueError as why:
+            raise BrokenText(f"a name in the {self._kind} text cannot be read: {why}") from why
 
     def end(self) -> None:
         """Nothing may be left."""

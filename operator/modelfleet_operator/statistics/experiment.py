@@ -6,11 +6,11 @@ looked at as often as one likes.
 
     RateComparison   a yes/no metric: errors, slow answers, a reward that came or not
     MeanComparison   a value: a reward, what a model returned
-    report           all of them, corrected for their number, or invalid
+    report           all of them, corrected for their number, or none where the shares were wrong
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from modelfleet_operator.statistics import means
@@ -20,7 +20,7 @@ from modelfleet_operator.statistics.encoding import Reader, Writer
 from modelfleet_operator.statistics.means import Estimate
 from modelfleet_operator.statistics.mixture import Side, TwoArms, log_sum
 from modelfleet_operator.statistics.outcomes import Block, Tally
-from modelfleet_operator.statistics.sample_ratio import SampleRatio
+from modelfleet_operator.statistics.segments import Evidence
 
 ALPHA = 0.05
 BASELINE = 1_000
@@ -28,8 +28,8 @@ BASELINE = 1_000
 EFFECT = 0.05
 """That size, as a share of the control's mean."""
 
-_RATE, _MEAN, _VERSION = "rate", "mean", 1
-_NONE, _OPEN = Tally(), OpenBlock()
+_RATE, _MEAN, _VERSION = "rate", "mean", 2
+_NONE, _OPEN, _NOTHING = Tally(), OpenBlock(), Evidence()
 _HIGHER, _LOWER = TwoArms(Side.WORSE), TwoArms(Side.NOT_WORSE)
 
 
@@ -62,15 +62,18 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RateComparison:
-    """A yes/no metric of one arm and of the control, over the same periods."""
+    """A yes/no metric of one arm and of the control, over the same periods.
+
+    Rates, difference and interval are of this segment; the p-value is of all.
+    """
 
     control: Tally = _NONE
     arm: Tally = _NONE
     open: OpenBlock = _OPEN
     higher: TwoArms = _HIGHER
     lower: TwoArms = _LOWER
-    higher_peak: float = 0.0
-    lower_peak: float = 0.0
+    shown_higher: Evidence = _NOTHING
+    shown_lower: Evidence = _NOTHING
 
     def add(
         self, control: Tally, arm: Tally, seconds: float, design_effect: float = 1.0
@@ -86,26 +89,33 @@ class RateComparison:
             opened,
             higher,
             lower,
-            max(self.higher_peak, higher.log_e(design_effect=design_effect)),
-            max(self.lower_peak, lower.log_e(design_effect=design_effect)),
+            self.shown_higher.add(higher.log_e(design_effect=design_effect)),
+            self.shown_lower.add(lower.log_e(design_effect=design_effect)),
+        )
+
+    def next_segment(self) -> "RateComparison":
+        """The shares are others from now on."""
+        return RateComparison(
+            shown_higher=self.shown_higher.next_segment(),
+            shown_lower=self.shown_lower.next_segment(),
         )
 
     def result(self, alpha: float = ALPHA, design_effect: float = 1.0) -> Result:
         control, arm = self.control.rate, self.arm.rate
+        strongest = max(self.shown_higher.peak, self.shown_lower.peak)
+        p_value = min(1.0, 2 * math.exp(-strongest))
+        log_e = average(self.shown_higher.log_e, self.shown_lower.log_e)
         if control is None or arm is None:
-            return Result(control, arm, None, -1.0, 1.0, 1.0, 0.0, "neither arm has requests yet")
-        strongest = max(self.higher_peak, self.lower_peak)
+            waits = "no requests of both arms over the same time yet"
+            return Result(control, arm, None, -1.0, 1.0, p_value, log_e, waits)
         return Result(
             control,
             arm,
             arm - control,
             self.higher.bound(alpha / 2, design_effect),
             self.lower.bound(alpha / 2, design_effect),
-            min(1.0, 2 * math.exp(-strongest)),
-            average(
-                self.higher.log_e(design_effect=design_effect),
-                self.lower.log_e(design_effect=design_effect),
-            ),
+            p_value,
+            log_e,
         )
 
     def to_text(self) -> str:
@@ -115,7 +125,8 @@ class RateComparison:
         self.open.write(writer)
         self.higher.write(writer)
         self.lower.write(writer)
-        writer.numbers((self.higher_peak, self.lower_peak))
+        self.shown_higher.write(writer)
+        self.shown_lower.write(writer)
         return writer.text()
 
     @classmethod
@@ -125,9 +136,9 @@ class RateComparison:
         control, arm, opened = read_tally(reader), read_tally(reader), OpenBlock.read(reader)
         higher = TwoArms.read(reader, Side.WORSE, 1.0)
         lower = TwoArms.read(reader, Side.NOT_WORSE, 1.0)
-        peaks = reader.numbers(2)
+        shown = Evidence.read(reader), Evidence.read(reader)
         reader.end()
-        return cls(control, arm, opened, higher, lower, *peaks)
+        return cls(control, arm, opened, higher, lower, *shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +164,7 @@ class MeanComparison:
 
     effect: float | None = None
     """The smallest difference of interest (> 0): given, or read once from the control."""
-    peak: float = 0.0
+    shown: Evidence = _NOTHING
 
     def add(self, control: Sample, arm: Sample) -> "MeanComparison":
         """After one more look at the running sums."""
@@ -164,17 +175,23 @@ class MeanComparison:
         if effect is None or found._waits_for(control, arm):
             return found
         difference, variance = _difference(control, arm)
-        return replace(found, peak=max(self.peak, means.log_e(difference, variance, effect)))
+        return replace(found, shown=self.shown.add(means.log_e(difference, variance, effect)))
+
+    def next_segment(self) -> "MeanComparison":
+        """The sums begin at nothing. What size of effect is of interest stays."""
+        return replace(self, shown=self.shown.next_segment())
 
     def result(self, control: Sample, arm: Sample, alpha: float = ALPHA) -> Result:
         ours = None if arm.estimate is None else arm.estimate.value
         theirs = None if control.estimate is None else control.estimate.value
+        p_value, log_e = min(1.0, math.exp(-self.shown.peak)), self.shown.log_e
         if ours is None or theirs is None:
-            return Result(theirs, ours, None, -math.inf, math.inf, 1.0, 0.0, "no values yet")
+            why = "no values of both arms yet"
+            return Result(theirs, ours, None, -math.inf, math.inf, p_value, log_e, why)
         difference, variance = _difference(control, arm)
         if self.effect is None or (waits := self._waits_for(control, arm)):
             why = waits if self.effect is not None else f"{BASELINE:,} requests of the control"
-            return Result(theirs, ours, difference, -math.inf, math.inf, 1.0, 0.0, why)
+            return Result(theirs, ours, difference, -math.inf, math.inf, p_value, log_e, why)
         half = means.half_width(variance, self.effect, alpha)
         return Result(
             theirs,
@@ -182,8 +199,8 @@ class MeanComparison:
             difference,
             difference - half,
             difference + half,
-            min(1.0, math.exp(-self.peak)),
-            means.log_e(difference, variance, self.effect),
+            p_value,
+            log_e,
         )
 
     def _waits_for(self, control: Sample, arm: Sample) -> str:
@@ -202,16 +219,16 @@ class MeanComparison:
     def to_text(self) -> str:
         writer = Writer(_MEAN, _VERSION)
         writer.number(self.effect or 0.0)
-        writer.number(self.peak)
+        self.shown.write(writer)
         return writer.text()
 
     @classmethod
     def from_text(cls, text: str) -> "MeanComparison":
         """Raises BrokenText."""
         reader = Reader(text, _MEAN, _VERSION)
-        effect, peak = reader.number(), reader.number()
+        effect, shown = reader.number(), Evidence.read(reader)
         reader.end()
-        return cls(effect or None, peak)
+        return cls(effect or None, shown)
 
 
 def _difference(control: Sample, arm: Sample) -> tuple[float, float]:
@@ -223,6 +240,10 @@ def _difference(control: Sample, arm: Sample) -> tuple[float, float]:
     )
 
 
+Key = tuple[str, str]
+"""An arm and a metric."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """What the report says about one arm and one metric."""
@@ -230,10 +251,10 @@ class Compared:
     arm: str
     metric: str
     result: Result
-    primary: bool
+    p_value: float
+    """With regard to how many comparisons there are: at most alpha where a difference is shown."""
     differs: bool
-    """Shown, with the experiment's alpha shared by all primary metrics and arms. Of a secondary
-    metric: exploratory, with no such guarantee."""
+    """Shown, with the experiment's alpha shared by all metrics and arms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,69 +262,42 @@ class Report:
     """The whole experiment at one look."""
 
     valid: bool
-    says: str
     compared: tuple[Compared, ...]
     any_differs: float
-    """log E of "some arm differs from the control in some primary metric": the mean of theirs."""
+    """log E of "some arm differs from the control in some metric": the mean of theirs."""
 
 
-def alpha_for(primary: int, arms: int, alpha: float = ALPHA) -> float:
-    """What each comparison gets of alpha: so many primary metrics, so many arms with the control
-    among them. Give it to `result` for the intervals of primary metrics."""
-    return alpha / max(1, primary * (arms - 1))
+def alpha_for(comparisons: int, alpha: float = ALPHA) -> float:
+    """What each of so many comparisons gets of alpha. Give it to `result` for intervals that are
+    right all together."""
+    return alpha / max(1, comparisons)
 
 
-def report(
-    results: Mapping[tuple[str, str], Result],
-    primary: Collection[str],
-    ratio: SampleRatio,
-    alpha: float = ALPHA,
-) -> Report:
-    """What may be concluded from results by (arm, metric)."""
-    first = {key: r for key, r in results.items() if key[1] in primary}
-    others = {key: r for key, r in results.items() if key[1] not in primary}
-    shown = holm({key: r.p_value for key, r in first.items()}, alpha)
-    shown |= {key for key, r in others.items() if r.p_value <= alpha}
-    if ratio.broken:
-        shown = set()
+def report(results: Mapping[Key, Result], *, valid: bool = True, alpha: float = ALPHA) -> Report:
+    """What may be concluded from results; nothing where the arms had not the shares that were
+    asked for (`valid`)."""
+    adjusted = holm({key: r.p_value for key, r in results.items()})
     compared = tuple(
-        Compared(arm, metric, result, metric in primary, (arm, metric) in shown)
-        for (arm, metric), result in results.items()
+        Compared(arm, metric, r, p := adjusted[arm, metric], valid and p <= alpha)
+        for (arm, metric), r in results.items()
     )
-    evidence = [r.log_e for r in first.values()]
+    evidence = [r.log_e for r in results.values()]
     together = log_sum(evidence) - math.log(len(evidence)) if evidence else 0.0
-    return Report(not ratio.broken, _says(compared, ratio), compared, together)
+    return Report(valid, compared, together)
 
 
-def _says(compared: Sequence[Compared], ratio: SampleRatio) -> str:
-    if ratio.broken:
-        got = ", ".join(f"{count:,}" for count in ratio.counts)
-        asked = ", ".join(f"{100 * share:g} %" for share in ratio.shares)
-        return (
-            f"invalid: the arms got {got} users where {asked} was asked for; something other than "
-            "chance decides who goes where, so nothing can be concluded"
-        )
-    found = [f"{c.arm} differs in {c.metric}" for c in compared if c.primary and c.differs]
-    if found:
-        return "; ".join(found)
-    waits = next((c for c in compared if c.primary and c.result.waits_for), None)
-    if waits is not None:
-        return f"too early: {waits.arm}, {waits.metric}: {waits.result.waits_for}"
-    return "no difference is shown yet"
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+    """Holm's p-values: each may be compared with one alpha for all hypotheses together.
 
-
-Key = tuple[str, str]
-
-
-def holm(p_values: Mapping[Key, float], alpha: float) -> set[Key]:
-    """Which of several hypotheses are rejected with one alpha for all together: the smallest
-    p-value against alpha / how many, the next against alpha / one fewer, until one fails."""
-    rejected: set[Key] = set()
+    The smallest is multiplied by how many there are, the next by one fewer, and so on; none is
+    smaller than the one before it.
+    """
+    adjusted: dict[Key, float] = {}
+    least = 0.0
     for rank, key in enumerate(sorted(p_values, key=lambda k: p_values[k])):
-        if p_values[key] > alpha / (len(p_values) - rank):
-            break
-        rejected.add(key)
-    return rejected
+        least = max(least, min(1.0, p_values[key] * (len(p_values) - rank)))
+        adjusted[key] = least
+    return adjusted
 
 
 def e_bh(log_es: Mapping[Key, float], alpha: float) -> set[Key]:

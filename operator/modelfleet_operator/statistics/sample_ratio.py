@@ -7,12 +7,16 @@ and not at the answer, without retries, and leave out the polls until all router
 
 Evidence is a mixture of two Dirichlet priors around the shares asked for: the wide one sees an arm
 that is dead within a hundred users, the narrow one a drift of a percent.
+
+Where nobody counts users, but requests by a hash bucket of the user, the buckets are the units: how
+each bucket's requests are shared out says how far chance can go (`mismatch_by_buckets`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from modelfleet_operator.statistics import means
 from modelfleet_operator.statistics.encoding import Reader, Writer
 from modelfleet_operator.statistics.mixture import log_sum
 
@@ -40,6 +44,29 @@ def log_e(counts: Sequence[int], shares: Sequence[float], concentration: float) 
 def mismatch(counts: Sequence[int], shares: Sequence[float]) -> float:
     """log E of both priors together."""
     return log_sum([log_e(counts, shares, k) for k in CONCENTRATIONS]) - math.log(2)
+
+
+def mismatch_by_buckets(arms: Sequence[Sequence[float]], shares: Sequence[float]) -> float | None:
+    """log E from requests of each arm by hash bucket of the caller; None with fewer than 30 buckets
+    that have any. The shares are above 0 and sum to 1.
+
+    How far a bucket's requests are from the shares that were asked for is what chance does, also
+    where a bucket has a single busy user: so the variance is taken around these shares, and an arm
+    that gets nothing stands out by as many standard errors as the root of the number of buckets.
+    """
+    sums = [math.fsum(bucket) for bucket in zip(*arms, strict=True)]
+    k, whole = sum(n > 0 for n in sums), math.fsum(sums)
+    if k < means.BUCKETS:
+        return None
+    found = []
+    for arm, share in zip(arms, shares, strict=True):
+        off = [n - share * both for n, both in zip(arm, sums, strict=True)]
+        variance = k / (k - 1) * math.fsum(v * v for v in off) / whole**2
+        # Not less than if each request were drawn anew.
+        variance = max(variance, share * (1 - share) / whole)
+        effect = min(share, 1 - share) / 2
+        found.append(means.log_e(math.fsum(off) / whole, variance, effect) if effect > 0 else 0.0)
+    return log_sum(found) - math.log(len(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def tensor(rows: list[list[float]]) -> dict[str, Any]:
     return {"inputs": [{"name": "x", "shape": [len(rows), 4], "datatype": "FP32", "data": data}]}
 
 
-ROWS = [[1.0, 2, 0, 0], [3, -4, 0, 0], [5, 6, 0, 0]]  # y: 2 4, 6 -8, 10 12
+ROWS: list[list[float]] = [[1, 2, 0, 0], [3, -4, 0, 0], [5, 6, 0, 0]]  # y: 2 4, 6 -8, 10 12
 ROUTES: list[tuple[str, Any]] = [
     ("/predict/batch", {"inputs": ROWS}),
     ("/v2/models/m/infer", tensor(ROWS)),
@@ -142,13 +142,14 @@ async def test_what_is_posted_under_an_answers_id_counts_for_its_caller(transpor
     assert line in page.splitlines()
 
 
+GZIP = {"content-encoding": "gzip"}
 POST = b'{"id": "r1.a", "values": {"clicked": 1}}'
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("GET", {}, 405, "use POST"),
     ("POST", {}, 400, "not valid JSON"),
     ("POST", {"content": POST.replace(b"clicked", b"liked")}, 400, "'liked' is not taken here"),
     ("POST", {"content": b" " * 3000}, 413, "larger than 2000 bytes"),
-    ("POST", {"content": gzip.compress(bytes(9999)), "headers": {"content-encoding": "gzip"}}, 413, "2000"),
+    ("POST", {"content": gzip.compress(bytes(9999)), "headers": GZIP}, 413, "2000"),
     ("POST", {"content": POST, "headers": {"content-encoding": "br"}}, 415, "gzip"),
     ("POST", {"content": POST, "headers": {"x-request-timeout-ms": "0"}}, 400, "milliseconds"),
 ]  # fmt: skip
@@ -171,9 +172,7 @@ async def test_feedback_that_is_refused(
 
 async def test_feedback_may_be_compressed_and_come_while_the_model_is_loaded() -> None:
     async with running(doubling(), loaded=False, feedback=["clicked"]) as at:
-        answer = await at.client.post(
-            "/feedback", content=gzip.compress(POST), headers={"content-encoding": "gzip"}
-        )
+        answer = await at.client.post("/feedback", content=gzip.compress(POST), headers=GZIP)
         assert answer.json() == {"counted": 1, "repeated": 0}
         assert (await at.tallies()).revisions["m-r1"].values["clicked"].sum == 1
 

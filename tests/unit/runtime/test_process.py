@@ -25,6 +25,7 @@ from modelfleet_contract import (
     FailureReason,
     ModelSource,
     ServeDocument,
+    Tallies,
 )
 from modelfleet_runtime.errors import EXIT_CODES
 from tests.unit.runtime.builders import linear_onnx, python_model
@@ -181,6 +182,44 @@ def test_a_failed_warm_up(runtime: Runtime, tmp_path: Path) -> None:
     )
     failure = runtime.failure("serve", str(python_model(tmp_path / "m", source)))
     assert failure.reason is FailureReason.WARM_UP_FAILED
+
+
+WITHOUT_OUTPUTS = """
+class Model:
+    inputs = {"x": ("FP32", [-1, 4])}
+    def predict(self, inputs):
+        return {"y": inputs["x"] * 2, "words": [b"a"] * len(inputs["x"])}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("score=z", "'score' is taken from output 'z', and the model gives 'y'"),
+        ("score=words", "that output is BYTES, not numbers"),
+    ],
+)
+def test_a_value_that_the_model_does_not_give_is_refused_before_it_serves(
+    value: str, words: str, runtime: Runtime, tmp_path: Path
+) -> None:
+    model = python_model(tmp_path / "m", WITHOUT_OUTPUTS)
+    failure = runtime.failure("serve", str(model), "--value", value)
+    assert failure.reason is FailureReason.DOCUMENT_INVALID
+    assert words in failure.message
+
+
+def test_values_and_feedback_of_the_operators_document(runtime: Runtime, tmp_path: Path) -> None:
+    model = python_model(tmp_path / "m", WITHOUT_OUTPUTS)
+    values = [{"name": "top", "output": "y", "reduce": "Max"}]
+    text = document(f"file://{model}", revision="m-r1", values=values, feedback=["clicked"])
+    process = runtime.start("serve", **{DOCUMENT_ENV: text})
+    process.wait_for("ready after")
+    answer = httpx.post(f"{process.url}/predict", json=ITEM)
+    post = {"id": answer.headers["x-modelfleet-feedback"], "values": {"clicked": 1}}
+    assert httpx.post(f"{process.url}/feedback", json=post).json()["counted"] == 1
+    page = Tallies.from_json(httpx.get(f"{process.url}/experiment").content)
+    values_of = page.revisions["m-r1"].values
+    assert {name: value.sum for name, value in values_of.items()} == {"top": 8.0, "clicked": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from modelfleet_operator.statistics.memory import Look, Memory
 from modelfleet_operator.statistics.outcomes import Tally
 from modelfleet_operator.statistics.policy import LatencyLimit, Policy, Stage
 from modelfleet_operator.statistics.sample_ratio import SampleRatio
+from modelfleet_operator.statistics.segments import Evidence
 
 POLICY = Policy(max_error_rate=0.01, max_latency=(LatencyLimit(0.95, 100), LatencyLimit(0.99, 250)))
 STAGE = Stage(1, 3, 0.05, 0.25)
@@ -116,7 +117,7 @@ def test_every_other_memory_comes_back() -> None:
     rates = RateComparison.from_text(compared().to_text())
     assert rates.result().difference == compared().result().difference
     assert rates.result().p_value == pytest.approx(compared().result().p_value, rel=1e-4)
-    means = MeanComparison(0.05, 3.5)
+    means = MeanComparison(0.05, Evidence(1.5, 2.0, 3.5))
     assert MeanComparison.from_text(means.to_text()) == means
     assert MeanComparison.from_text(MeanComparison().to_text()) == MeanComparison()
     ratio = SampleRatio.start((0.2, 0.3, 0.5)).add((20, 33, 47)).change((0.5, 0.5)).add((1, 2))

@@ -1,6 +1,7 @@
 """Arms against the control."""
 
 import math
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -17,7 +18,6 @@ from modelfleet_operator.statistics.experiment import (
     report,
 )
 from modelfleet_operator.statistics.outcomes import Tally
-from modelfleet_operator.statistics.sample_ratio import SampleRatio
 
 
 def drawn(rng: Random, n: int, rate: float) -> Tally:
@@ -107,6 +107,16 @@ def test_a_mean_that_differs_is_found() -> None:
     assert 0 < result.low < result.difference < result.high
 
 
+def test_values_that_never_vary_are_certain_and_can_be_kept() -> None:
+    ones, twos = sample([1.0] * 3000), sample([2.0] * 3000)
+    comparison = MeanComparison().add(ones, twos)
+    result = comparison.result(ones, twos)
+    assert (result.low, result.high, result.p_value) == (1, 1, 0)
+    assert MeanComparison.from_text(comparison.to_text()) == comparison
+    tiny = replace(twos, estimate=means.Estimate(2, 1e-300, 3000))
+    assert MeanComparison.from_text(comparison.add(ones, tiny).to_text()).shown.peak > 1e5
+
+
 def test_the_effect_of_interest_is_read_once() -> None:
     first = MeanComparison().add(normal(1000, 3, 1), normal(10, 3, 2))
     later = first.add(normal(9000, 30, 1), normal(9000, 30, 2))
@@ -118,58 +128,59 @@ def found(p_value: float, waits_for: str = "") -> Result:
     return Result(0.1, 0.2, 0.1, 0.0, 0.2, p_value, -math.log(p_value), waits_for)
 
 
-SHARES = SampleRatio.start((0.5, 0.5)).add((500, 500))
-
-
 def test_several_arms_and_metrics_share_one_alpha() -> None:
-    made = report(
-        {
-            ("b", "errors"): found(0.02),
-            ("c", "errors"): found(0.04),
-            ("b", "latency"): found(0.04),
-        },
-        ["errors"],
-        SHARES,
-    )
-    shown = {(c.arm, c.metric): c.differs for c in made.compared}
-    assert shown == {("b", "errors"): True, ("c", "errors"): True, ("b", "latency"): True}
-    made = report({("b", "errors"): found(0.03), ("c", "errors"): found(0.04)}, ["errors"], SHARES)
+    made = report({("b", "errors"): found(0.02), ("c", "errors"): found(0.04)})
+    assert {(c.arm, c.metric): c.differs for c in made.compared} == {
+        ("b", "errors"): True,
+        ("c", "errors"): True,
+    }
+    made = report({("b", "errors"): found(0.03), ("c", "errors"): found(0.04)})
     assert not any(c.differs for c in made.compared)
-    assert made.says == "no difference is shown yet"
-    assert alpha_for(primary=2, arms=3) == pytest.approx(0.0125)
+    assert alpha_for(4) == pytest.approx(0.0125)
 
 
 def test_a_mismatch_of_shares_makes_everything_invalid() -> None:
-    ratio = SampleRatio.start((0.5, 0.5)).add((900, 500))
-    made = report({("b", "errors"): found(1e-9)}, ["errors"], ratio)
+    made = report({("b", "errors"): found(1e-9)}, valid=False)
     assert not made.valid
     assert not any(c.differs for c in made.compared)
-    assert made.says.startswith("invalid: the arms got 900, 500 users where 50 %, 50 % was asked")
-
-
-def test_what_waits_is_said() -> None:
-    made = report({("b", "reward"): found(1.0, "too few")}, ["reward"], SHARES)
-    assert made.says == "too early: b, reward: too few"
 
 
 def test_whether_any_arm_differs_is_the_mean_of_their_evidence() -> None:
-    made = report({("b", "e"): found(0.01), ("c", "e"): found(1.0)}, ["e"], SHARES)
+    made = report({("b", "e"): found(0.01), ("c", "e"): found(1.0)})
     assert made.any_differs == pytest.approx(math.log((100 + 1) / 2))
 
 
 @pytest.mark.parametrize(
-    ("p_values", "rejected"),
+    ("p_values", "adjusted"),
     [
-        ([0.01, 0.04], 2),
-        ([0.03, 0.04], 0),
-        ([0.016, 0.026, 0.04], 1),
-        ([0.001, 0.02, 0.06], 2),
-        ([], 0),
+        ([0.01, 0.04], [0.02, 0.04]),
+        ([0.03, 0.04], [0.06, 0.06]),
+        ([0.016, 0.026, 0.04], [0.048, 0.052, 0.052]),
+        ([0.06, 0.001, 0.02], [0.06, 0.003, 0.04]),
+        ([0.7, 0.9], [1, 1]),
+        ([], []),
     ],
 )
-def test_holm(p_values: list[float], rejected: int) -> None:
+def test_holm(p_values: list[float], adjusted: list[float]) -> None:
     keys = {(str(i), "m"): p for i, p in enumerate(p_values)}
-    assert holm(keys, 0.05) == {(str(i), "m") for i in range(rejected)}
+    assert list(holm(keys)) == sorted(keys, key=lambda k: keys[k])
+    assert [holm(keys)[key] for key in keys] == pytest.approx(adjusted)
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_evidence_goes_on_where_the_counts_begin_at_nothing(better: bool) -> None:
+    before = rates(0.08, 0.02, 300).next_segment()
+    nothing = before.result()
+    assert (nothing.arm, nothing.waits_for != "") == (None, True)
+    assert nothing.p_value < 0.05
+    rng = Random(7)
+    after = before
+    for _ in range(200):
+        arm = 0.02 if better else 0.08
+        after = after.add(drawn(rng, 50, 0.08), drawn(rng, 50, arm), 10)
+    assert after.result().p_value <= nothing.p_value
+    assert (after.shown_lower.log_e > before.shown_lower.log_e) is better
+    assert RateComparison.from_text(after.to_text()).arm == after.arm
 
 
 @pytest.mark.parametrize(

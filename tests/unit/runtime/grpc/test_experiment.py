@@ -1,10 +1,13 @@
 """What is counted for an experiment of requests that come over gRPC, with both transports."""
 
+from collections.abc import AsyncIterator
+
 import grpc
 import pytest
 
 from modelfleet_contract import ModelValue, Tallies, bucket_of
 from modelfleet_runtime.errors import EngineBroken
+from modelfleet_runtime.protocols.grpc.messages import inference_pb2 as pb
 from modelfleet_runtime.signature import Tensors
 from tests.unit.runtime.builders import doubling
 from tests.unit.runtime.grpc.serving import request, running
@@ -53,7 +56,7 @@ async def test_a_call_that_fails_is_an_error_of_its_caller() -> None:
 async def test_each_message_of_a_stream_counts() -> None:
     async with running(doubling(), values=VALUES, feedback=["clicked"]) as at:
 
-        async def requests():
+        async def requests() -> AsyncIterator[pb.ModelInferRequest]:
             for _ in range(3):
                 yield request()
 

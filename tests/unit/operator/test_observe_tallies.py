@@ -1,0 +1,96 @@
+"""Which pods are asked what they have counted, and what becomes of their answers."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelfleet_contract import EXPERIMENT_PATH, HTTP_PORT
+from modelfleet_operator.api.moments import written_time
+from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.api.status import ExperimentStatus, Status
+from modelfleet_operator.cluster.routers import RouterApi, Silent
+from modelfleet_operator.observe.tallies import AT_ONCE, read_tallies
+from modelfleet_operator.seen import InvalidSpec, Pod, PodTallies
+from tests.unit.operator.builders import NOW, resource, spec
+
+COUNTED = '{"boot": "b", "started": 1, "buckets": 1024, "revisions": {"digits-a": {"requests": 7}}}'
+
+
+class Pods(RouterApi):
+    """Every pod, by its address."""
+
+    def __init__(self, **answers: str) -> None:
+        super().__init__()
+        self.answers = answers
+        self.asked: list[str] = []
+        self.most = self.now = 0
+
+    async def ask(self, address: str, path: str, port: int | None = None) -> str:
+        assert (path, port) == (EXPERIMENT_PATH, HTTP_PORT)
+        self.asked.append(address)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        if address not in self.answers:
+            raise Silent("nobody listens")
+        return self.answers[address]
+
+
+def sticky(**more: Any) -> Spec:
+    variants = [{"name": "a", "weight": 50}, {"name": "b", "weight": 50}]
+    routing = {"mode": "Router", "sticky": {"header": "x-user"}}
+    return spec(variants=variants, routing=routing, **more)
+
+
+def looked(ago: timedelta) -> Status:
+    return Status(experiment=ExperimentStatus(looked=written_time(NOW - ago)))
+
+
+async def test_every_pod_with_an_address_is_asked_and_a_silent_one_is_known_as_that() -> None:
+    api = Pods(one=COUNTED, three="what?")
+    pods = [
+        Pod("p1", "digits-a", address="one"),
+        Pod("p2", "digits-a", address="two"),
+        Pod("p3", "digits-b", address="three"),
+        Pod("p4", "digits-b", address="four", leaving=True),
+        Pod("p5", "digits-b"),
+    ]
+    found = await read_tallies(api, resource(sticky()), pods, NOW)
+    assert found is not None
+    first, *others = found
+    assert first.counted is not None
+    assert first.counted.revisions["digits-a"].requests == 7
+    assert others == [PodTallies("p2"), PodTallies("p3")]
+    assert sorted(api.asked) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        (InvalidSpec("spec.model: is missing"), Status()),
+        (spec(), Status()),
+        (sticky(), looked(timedelta(seconds=29))),
+    ],
+    ids=["a spec that cannot be read", "one variant", "soon after the last look"],
+)
+async def test_nobody_is_asked(wanted: Spec | InvalidSpec, status: Status) -> None:
+    api = Pods()
+    pods = [Pod("p1", "digits-a", address="one")]
+    assert await read_tallies(api, resource(wanted, status=status), pods, NOW) is None
+    assert api.asked == []
+
+
+async def test_half_a_minute_later_they_are_asked_again() -> None:
+    asked = resource(sticky(), status=looked(timedelta(seconds=30)))
+    assert await read_tallies(Pods(), asked, [], NOW) == ()
+
+
+async def test_not_too_many_at_a_time() -> None:
+    api = Pods()
+    pods = [Pod(f"p{n}", "digits-a", address=f"a{n}") for n in range(3 * AT_ONCE)]
+    await read_tallies(api, resource(sticky()), pods, NOW)
+    assert len(api.asked) == 3 * AT_ONCE
+    assert api.most <= AT_ONCE
