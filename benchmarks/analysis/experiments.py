@@ -143,8 +143,10 @@ def _sticky(crowd: Crowd, share: float) -> Shown:
             ratio[pair] = max(ratio[pair], off or 0.0)
     wanted = -np.log(ALPHA)
     return Shown(
-        *(1.0 * (each <= ALPHA) for each in (errors.p_value, naive.p_value)),
-        *(1.0 * (each >= wanted) for each in (shown, shown_naive)),
+        1.0 * (errors.p_value <= ALPHA),
+        1.0 * (naive.p_value <= ALPHA),
+        1.0 * (shown >= wanted),
+        1.0 * (shown_naive >= wanted),
         1.0 * (ratio >= -np.log(sample_ratio.ALPHA)),
     )
 
