@@ -13,8 +13,8 @@ RUN := $(VENV)/python
 export PYTHONUNBUFFERED := 1
 export FLAVOR
 
-.PHONY: help demo demo-down test test-unit test-torch test-e2e check fix generate images cluster-up cluster-down \
-        kubeconfig prepare bench-overhead bench-runtime bench-analysis bench-rollout \
+.PHONY: help demo demo-down test test-unit test-long test-torch test-e2e check fix generate images cluster-up cluster-down \
+        kubeconfig prepare bench-overhead bench-runtime bench-analysis bench-rollout bench-router \
         clean
 
 help: ## This list
@@ -37,6 +37,11 @@ test: .venv/.synced ## Every test: test-unit, then test-e2e on a real cluster
 
 test-unit: .venv/.synced ## The tests that need no cluster (five minutes)
 	@$(RUN) -m pytest tests/unit -m "not torch" $(PYTEST)
+
+test-long: .venv/.synced ## The laws and the stories at length (ten minutes; LAW_STEPS=, STORY_SEEDS=)
+	@LAW_STEPS=$(or $(LAW_STEPS),100000) STORY_SEEDS=$(or $(STORY_SEEDS),5) $(RUN) -m pytest \
+	  tests/unit/operator/rollout/test_laws.py tests/unit/operator/test_stories.py \
+	  tests/unit/operator/routed/test_stories.py $(PYTEST)
 
 test-torch: .venv/.synced ## The unit tests that need torch, in an environment of their own (5 GB)
 	@UV_PROJECT_ENVIRONMENT=.venv-torch $(PYTHON) dev/bootstrap.py runtime-torch
@@ -77,6 +82,9 @@ bench-runtime: .venv/.synced ## The runtime against its peers (35 minutes; PEERS
 
 bench-analysis: .venv/.synced ## How often the rollout gate is wrong, and how soon it is right (5 minutes; SCALE=)
 	@$(RUN) -m benchmarks.analysis
+
+bench-router: .venv/.synced ## What 50 ModelDeployments cost a pair of routers, and how soon it follows (15 minutes; N=, KEEP=1)
+	@$(RUN) -m benchmarks.router $(if $(N),--deployments $(N)) $(if $(KEEP),--keep)
 
 bench-rollout: .venv/.synced ## What callers lose through rollouts and faults on a real cluster (40 minutes; CAUSES=, RATE=, LEAST=, KEEP=1)
 	@$(RUN) -m benchmarks.rollout $(if $(CAUSES),--causes "$(CAUSES)") $(if $(RATE),--rate $(RATE)) $(if $(LEAST),--least $(LEAST)) $(if $(KEEP),--keep)

@@ -143,11 +143,11 @@ def _sticky(crowd: Crowd, share: float) -> Shown:
             ratio[pair] = max(ratio[pair], off or 0.0)
     wanted = -np.log(ALPHA)
     return Shown(
-        1.0 * (errors.p_value <= ALPHA),
-        1.0 * (naive.p_value <= ALPHA),
-        1.0 * (shown >= wanted),
-        1.0 * (shown_naive >= wanted),
-        1.0 * (ratio >= -np.log(sample_ratio.ALPHA)),
+        errors=(errors.p_value <= ALPHA).astype(float),
+        errors_naive=(naive.p_value <= ALPHA).astype(float),
+        value=1.0 * (shown >= wanted),
+        value_naive=1.0 * (shown_naive >= wanted),
+        ratio=1.0 * (ratio >= -np.log(sample_ratio.ALPHA)),
     )
 
 

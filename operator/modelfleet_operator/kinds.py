@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of namespaced object."""
+    """One kind of object."""
 
     group: str
     version: str
@@ -37,6 +37,7 @@ AUTOSCALER: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizo
 DISRUPTION_BUDGET: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD: Final = Kind("", "v1", "Pod", "pods")
 ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+NODE: Final = Kind("", "v1", "Node", "nodes")
 EVENT: Final = Kind("", "v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import ApiError, Conflict, Unavailable
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.observe.gather import observe
+from modelfleet_operator.observe.gpus import GpuReader
 from modelfleet_operator.plan import conditions, events
 from modelfleet_operator.plan.decide import decide
 from modelfleet_operator.plan.types import Defaults
@@ -56,6 +57,7 @@ class Look:
     defaults: Defaults
     reporter: str
     clock: Callable[[], datetime] = now
+    gpus: GpuReader = field(default_factory=GpuReader)
 
     async def __call__(self, key: Key) -> float | None:
         """Seconds until the next look is due, None when only a change makes one due.
@@ -68,6 +70,9 @@ class Look:
         if seen.resource.deleting:
             return None  # the children follow by their owner references
         plan = decide(seen, self.defaults)
+        if asked := plan.asks_for_gpus:  # dear to read, and seldom needed
+            seen = replace(seen, gpus=await self.gpus.read(self.cluster, asked))
+            plan = decide(seen, self.defaults)
         refusal = None
         if plan.verdict is not None:
             refusal = await act.children(self.cluster, seen, plan.verdict)

@@ -29,6 +29,9 @@ from modelfleet_operator.router.site import Site
 __all__ = [
     "Address",
     "ChildKey",
+    "GpuHolder",
+    "GpuNode",
+    "Gpus",
     "InvalidSpec",
     "Json",
     "Observed",
@@ -107,6 +110,8 @@ class Pod:
     ready: bool = False
     leaving: bool = False
     """It is being deleted; it may still answer, and does not count."""
+    ended: bool = False
+    """It has ended for good: its object is left, and holds nothing any more."""
     scheduled: bool = False
     trouble: Trouble | None = None
     address: str = ""
@@ -189,6 +194,38 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuHolder:
+    """A pod that has accelerators of its node."""
+
+    namespace: str
+    revision: str
+    """Empty for a pod that is none of ours."""
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuNode:
+    """A node with accelerators of one kind."""
+
+    name: str
+    gpus: int
+    """That pods may have, free or not."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Json, ...] = ()
+    schedulable: bool = True
+    holders: tuple[GpuHolder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """All nodes of the cluster with accelerators of one kind."""
+
+    nodes: tuple[GpuNode, ...] = ()
+    unread: str = ""
+    """Why that is not known; empty where it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one look at the cluster found."""
 
@@ -205,6 +242,8 @@ class Observed:
     tallies: tuple[PodTallies, ...] | None = None
     """Of every pod that has an address and stays; None where no experiment asks for them, or not
     in this look."""
+    gpus: Mapping[str, Gpus] = field(default_factory=dict)
+    """By the name of the extended resource; only those for which a plan has asked."""
     children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)
     """Every child as it was read, for comparing and pruning."""
 

@@ -40,6 +40,13 @@ class Kube:
             "--type", "merge", "--patch", json.dumps(change),
         )  # fmt: skip
 
+    def patch_status(self, what: str, name: str, change: Json) -> None:
+        """Of something that is in no namespace."""
+        self.kubectl(
+            "patch", what, name, "--subresource", "status",
+            "--type", "merge", "--patch", json.dumps(change),
+        )  # fmt: skip
+
     def delete(self, namespace: str, what: str, name: str, *more: str) -> None:
         self.kubectl("delete", what, name, "--namespace", namespace, *more)
 

@@ -424,6 +424,20 @@ REFUSED = [
     Case("a latency of an hour", analysis(maxLatency={"p99": "1h"}), "from 1ms to 60s"),
     Case("a long warm-up", analysis(warmUp="2h"), "from 0s to 1h"),
     Case("an analysis without an end", analysis(timeout="300h"), "from 1s to 168h"),
+    Case("in place without a router", rollout(surge="InPlace"), "all traffic moves at once"),
+    Case(
+        "steps where one goes before the other comes",
+        routed({"strategy": "Progressive", "steps": STEPS, "surge": "Recreate"}),
+        "never stand beside each other",
+    ),
+    Case(
+        "a preview in place",
+        routed({"strategy": "BlueGreen", "surge": "InPlace"}),
+        "a preview stands ready beside all that serves",
+    ),
+    Case(
+        "in place by steps", routed({"strategy": "Progressive", "steps": STEPS, "surge": "InPlace"})
+    ),
     # The routing.
     Case("sticky twice", routed(sticky={"header": "x-user", "cookie": "c"}), "write either header"),
     Case("sticky by nothing", routed(sticky={}), "write either header"),

@@ -31,6 +31,19 @@ class OnFailure(StrEnum):
     """Everything stays as it is until somebody decides."""
 
 
+class Surge(StrEnum):
+    """Where the pods of a new revision find their places."""
+
+    AUTO = "Auto"
+    """By the accelerators that are free when it begins; without accelerators, Surge."""
+    SURGE = "Surge"
+    """Beside the earlier ones, which all stay to the end."""
+    IN_PLACE = "InPlace"
+    """In theirs, one by one; one pod less than wanted serves meanwhile."""
+    RECREATE = "Recreate"
+    """In theirs, all at once: for a while nothing serves."""
+
+
 class Step(Shared):
     """A share of the traffic, and for how long."""
 
@@ -125,6 +138,18 @@ class Rollout(Shared):
                 "the weights go up from step to step: put them in order, each once.",
                 ".steps",
             ),
+            rule(
+                "self.surge != 'Recreate' || self.strategy == 'Rolling'",
+                "with Recreate the two revisions never stand beside each other, so there is no "
+                "traffic to split: write surge: Auto, or leave strategy out.",
+                ".surge",
+            ),
+            rule(
+                "self.surge != 'InPlace' || self.strategy != 'BlueGreen'",
+                "a preview stands ready beside all that serves: write surge: Auto, or another "
+                "strategy.",
+                ".surge",
+            ),
         )
     )
 
@@ -179,6 +204,10 @@ class Rollout(Shared):
     )
     """How long a new revision may take to become ready for its next share before Progressing says
     that it is stuck, and onFailure decides. Default 15m."""
+
+    surge: Surge = Surge.AUTO
+    """Where the new revision's pods find their places. The choice and its reason are in
+    status.variants[].rollout. All but Auto need routing.mode Router. Default Auto."""
 
     history_limit: int = Field(default=5, ge=0, le=50)
     """How many earlier revisions are kept, without pods, to go back to. Default 5."""

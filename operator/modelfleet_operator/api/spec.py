@@ -265,6 +265,12 @@ class Spec(Shared):
                 ".rollout.strategy",
             ),
             rule(
+                "self.routing.mode != 'Direct' || self.rollout.surge == 'Auto'",
+                "without a router all traffic moves at once, to pods beside the earlier ones: "
+                "write routing.mode: Router, or leave surge out.",
+                ".rollout.surge",
+            ),
+            rule(
                 "!has(self.variants) || self.routing.mode == 'Router'",
                 "a plain Service cannot split the traffic: write routing.mode: Router, or leave "
                 "variants out.",

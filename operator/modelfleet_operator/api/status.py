@@ -160,6 +160,14 @@ class RolloutStatus(Told):
     phase: Annotated[Phase, BeforeValidator(_known_phase), _ANY_WORD]
     message: str = Field(default="", max_length=32768)
     """What it does, or waits for."""
+    surge: str = ""
+    """The way that was chosen: Surge, InPlace or Recreate."""
+    surge_reason: str = Field(default="", max_length=4096)
+    """Why that one."""
+    demand: int = 0
+    """Pods that all of the traffic needed then."""
+    spare: int = 0
+    """So many more may stand at a time, of both revisions together; for InPlace."""
     held_since: str | None = None
     """Since when every router serves the step's weight (RFC 3339); the pause counts from here."""
     waiting_since: str | None = None

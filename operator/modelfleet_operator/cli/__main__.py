@@ -97,7 +97,7 @@ def _verb(options: argparse.Namespace, namespace: str) -> Run:
     from modelfleet_operator.cli import experiment, get, history, logs, say, status, undo, verbs
     from modelfleet_operator.cli.look import now
 
-    name = options.name
+    name, only = options.name, getattr(options, "variant", None)
 
     def saying(decide: say.Decide, *, begins: bool = False) -> Run:
         wait, timeout = getattr(options, "wait", False), getattr(options, "timeout", None)
@@ -120,13 +120,14 @@ def _verb(options: argparse.Namespace, namespace: str) -> Run:
             )
             return lambda *rest: experiment.run(compared, *rest)
         case "history":
-            past = history.Options(namespace, name, options.output)
+            past = history.Options(namespace, name, only, options.output)
             return lambda *rest: history.run(past, *rest)
         case "logs":
             read = logs.Options(
                 namespace,
                 name,
                 options.revision,
+                only,
                 follow=options.follow,
                 previous=options.previous,
                 tail=options.tail[0],
@@ -138,21 +139,22 @@ def _verb(options: argparse.Namespace, namespace: str) -> Run:
                 namespace,
                 name,
                 options.to,
+                only,
                 dry_run=options.dry_run,
                 wait=options.wait,
                 timeout=options.timeout,
             )
             return lambda *rest: undo.run(back, *rest)
         case "promote":
-            return saying(lambda resource: verbs.promote(resource, every_step=options.all))
+            return saying(lambda resource: verbs.promote(resource, only, every_step=options.all))
         case "abort":
-            return saying(verbs.abort)
+            return saying(lambda resource: verbs.abort(resource, only))
         case "retry":
-            return saying(verbs.retry)
+            return saying(lambda resource: verbs.retry(resource, only))
         case "pause":
-            return saying(verbs.pause)
+            return saying(lambda resource: verbs.pause(resource, only))
         case "resume":
-            return saying(verbs.resume)
+            return saying(lambda resource: verbs.resume(resource, only))
         case "restart":
             return saying(lambda resource: verbs.restart(resource, now()), begins=True)
         case verb:

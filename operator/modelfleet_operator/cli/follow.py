@@ -9,7 +9,7 @@ from datetime import timedelta
 from modelfleet_contract import format_duration
 from modelfleet_operator.cli.exits import ExitCode, Refusal
 from modelfleet_operator.cli.look import Clock, Watch, picture
-from modelfleet_operator.cli.outcome import Outcome, outcome, summary
+from modelfleet_operator.cli.outcome import Ended, Outcome, outcome, summary
 from modelfleet_operator.cli.picture import Picture
 from modelfleet_operator.cli.show.document import as_document
 from modelfleet_operator.cli.show.tree import tree
@@ -26,8 +26,6 @@ READ_S = 5.0
 """It is read again after so long, whatever the watches say."""
 REST_S = 0.2
 """Between two readings: a pod that starts changes often."""
-
-Ended = Callable[[Resource], Outcome | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from modelfleet_operator.cli.look import Clock, Watch
 from modelfleet_operator.cli.picture import Picture, ShownPod
 from modelfleet_operator.cli.styled import Span, Style, line
 from modelfleet_operator.cli.terminal import Terminal
+from modelfleet_operator.cli.variants import named, who
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import ApiError, NotFound, Refused
 
@@ -29,6 +30,8 @@ class Options:
     name: str
     revision: str | None = None
     """A number, a name, `stable` or `candidate`; None: every pod."""
+    only: str | None = None
+    """The variant; None: each."""
     follow: bool = False
     previous: bool = False
     """Of the containers before their last restart."""
@@ -43,9 +46,9 @@ async def run(options: Options, terminal: Terminal, cluster: KubeApi, clock: Clo
         await _follow(options, terminal, cluster, clock)
         return ExitCode.OK
     seen = await look.picture(cluster, options.namespace, options.name, clock)
-    pods = chosen(seen, options.revision)
+    pods = chosen(seen, options.revision, options.only)
     if not pods:
-        raise Missing(_no_pods(seen, options.revision))
+        raise Missing(_no_pods(seen, options))
     silent: list[str] = []
     for each in pods:
         try:
@@ -57,30 +60,36 @@ async def run(options: Options, terminal: Terminal, cluster: KubeApi, clock: Clo
     return ExitCode.FAILED if len(silent) == len(pods) else ExitCode.OK
 
 
-def chosen(seen: Picture, revision: str | None) -> list[ShownPod]:
-    """The pods that are meant. Raises `Missing` for a revision that there is none of."""
-    if revision is None:
+def chosen(seen: Picture, revision: str | None, only: str | None = None) -> list[ShownPod]:
+    """The pods that are meant: of several variants, those of each that has such a revision, or of
+    the one that `only` names. Raises `Missing` for what there is none of."""
+    variants = seen.status.variants if only is None else (named(seen.resource, only),)
+    if revision is None and only is None:
         return list(seen.pods)
-    name = _named(seen, revision)
-    return [p for p in seen.pods if p.pod.revision == name]
+    names = {each.name for told in variants for each in told.revisions}
+    if revision is not None:
+        names = {name for told in variants for name in _named(told, revision)}
+        if not names:
+            raise Missing(_no_revision(seen, variants, revision))
+    return [p for p in seen.pods if p.pod.revision in names]
 
 
-def _named(seen: Picture, revision: str) -> str:
-    told = seen.variant
-    revisions = () if told is None else told.revisions
-    for each in revisions:
-        if revision in (each.name, str(each.number)):
-            return each.name
-    part = None
-    if told is not None and revision in ("stable", "candidate"):
-        part = told.stable if revision == "stable" else _candidate(told)
-    if part is not None:
-        return part
-    there = ", ".join(str(each.number) for each in revisions) or "none"
+def _named(told: VariantStatus, revision: str) -> set[str]:
+    """The revision of this variant that is meant, where it has one."""
     if revision in ("stable", "candidate"):
-        raise Missing(f"{seen.name} has no {revision} revision at this moment (there are {there})")
-    raise Missing(
-        f"there is no revision {revision} of {seen.name}: write its number ({there}), its name, "
+        part = told.stable if revision == "stable" else _candidate(told)
+        return set() if part is None else {part}
+    return {each.name for each in told.revisions if revision in (each.name, str(each.number))}
+
+
+def _no_revision(seen: Picture, variants: Sequence[VariantStatus], revision: str) -> str:
+    it = who(seen.resource, variants[0] if len(variants) == 1 else None)
+    numbers = sorted({each.number for told in variants for each in told.revisions})
+    there = ", ".join(map(str, numbers)) or "none"
+    if revision in ("stable", "candidate"):
+        return f"{it} has no {revision} revision at this moment (there are {there})"
+    return (
+        f"there is no revision {revision} of {it}: write its number ({there}), its name, "
         "stable or candidate"
     )
 
@@ -90,8 +99,9 @@ def _candidate(told: VariantStatus) -> str | None:
     return told.candidate or (None if told.rollout is None else told.rollout.candidate)
 
 
-def _no_pods(seen: Picture, revision: str | None) -> str:
-    of = f"revision {revision} of {seen.name}" if revision is not None else seen.name
+def _no_pods(seen: Picture, options: Options) -> str:
+    it = who(seen.resource, None if options.only is None else named(seen.resource, options.only))
+    of = f"revision {options.revision} of {it}" if options.revision is not None else it
     return f"{of} has no pod at this moment (`modelfleet status {seen.name}`)"
 
 
@@ -119,7 +129,7 @@ async def _follow(options: Options, terminal: Terminal, cluster: KubeApi, clock:
         try:
             while True:
                 seen = await look.picture(cluster, options.namespace, options.name, clock)
-                pods = [p.pod.name for p in chosen(seen, options.revision)]
+                pods = [p.pod.name for p in chosen(seen, options.revision, options.only)]
                 _forget(following, pods)
                 for pod in pods:
                     if pod not in following:

@@ -24,13 +24,14 @@ examples:
   modelfleet promote digits              past the step at which it stands
   modelfleet abort digits                all traffic back, now
   modelfleet undo digits --to 3          revision 3 again
+  modelfleet pause digits --variant b    of several variants, the rollout of b
   modelfleet logs digits --revision candidate -f
 
 exit codes:
   0    done; with --watch or --wait: the rollout ended well
   1    refused, out of time, or the rollout failed or was rolled back
   2    the command is not written as it should be
-  3    there is no such ModelDeployment or revision, or modelfleet is not installed there
+  3    there is no such ModelDeployment, variant or revision, or modelfleet is not installed there
   4    the cluster cannot be reached
   130  interrupted
 
@@ -38,7 +39,8 @@ NO_COLOR turns colours off; they are only used on a terminal."""
 
 _GET = """\
 Lists ModelDeployments: the version that serves, pods that are ready and wanted, the version that
-is about to take over and its share of the traffic."""
+is about to take over and its share of the traffic. Of several variants (spec.variants), that is
+its share of its variant's traffic."""
 _GET_EXAMPLES = """\
 examples:
   modelfleet get                         of the namespace of your context
@@ -48,11 +50,12 @@ examples:
 
 _STATUS = """\
 Shows one ModelDeployment: its rollout with step and phase, the tree of revisions and pods, the
-analysis with its numbers, conditions, and the last events.
+analysis with its numbers, conditions, and the last events. Several variants (spec.variants) are
+the roots of the tree, each with its share of the traffic and its own rollout.
 
-With --watch it is drawn again whenever something changes, until the rollout ends: exit code 0 when
-it ended well, 1 when it failed or was rolled back. Into a file or a pipe, it writes a line for each
-change, and with -o json a document a line."""
+With --watch it is drawn again whenever something changes, until the rollout ends (that of every
+variant): exit code 0 when it ended well, 1 when it failed or was rolled back. Into a file or a
+pipe, it writes a line for each change, and with -o json a document a line."""
 _STATUS_EXAMPLES = """\
 examples:
   modelfleet status digits
@@ -73,16 +76,19 @@ examples:
 
 _HISTORY = """\
 Lists the revisions that are kept, the oldest first: what each serves, since when it exists, and
-what it is now (stable, candidate, failed or kept). rollout.historyLimit says how many are kept."""
+what it is now (stable, candidate, failed or kept). Each variant counts its own.
+rollout.historyLimit says how many of each are kept."""
 _PROMOTE = """\
 Lets a rollout go past the step at which it stands, without waiting for its pause, its analysis or
 untilPromoted. It is meant for the step that the status shows at that moment: if the rollout has
-moved on meanwhile, it has no effect."""
+moved on meanwhile, it has no effect. Where several variants roll out, --variant says which one is
+meant, here and for abort, retry, pause and resume."""
 _PROMOTE_EXAMPLES = """\
 examples:
   modelfleet promote digits              past this step
   modelfleet promote digits --all        past every step, to all of the traffic
-  modelfleet promote digits --all --wait until it has it"""
+  modelfleet promote digits --all --wait until it has it
+  modelfleet promote digits --variant b  of several variants, the rollout of b"""
 _ABORT = """\
 Gives all traffic back to the stable revision. It wins over every other verb and holds until the
 spec changes or somebody says retry."""
@@ -93,12 +99,17 @@ revision. Traffic that pods cannot carry is still given back."""
 _RESUME = "Lets a rollout that was paused go on."
 _RESTART = """\
 Starts the same content as a new revision, which takes over as spec.rollout says: by its steps,
-when it is ready, and with the old one in reach. The spec is not changed."""
+when it is ready, and with the old one in reach. The spec is not changed. Where there are several
+variants, each of them starts anew."""
 _UNDO = """\
 Puts the spec back to an earlier revision: spec.model, .runtime, .resources, .accelerator and
 .podTemplate, which are what pods are made from. The revision that is found again starts from the
 pod template that was frozen then. Replicas, autoscaling, rollout and routing stay as they are. It
 takes over by the steps of spec.rollout, as any other change.
+
+Of several variants, --variant names the one. What it has of its own goes back in its entry of
+spec.variants; what it inherits goes back in the spec above, and where another variant inherits it
+too the undo is refused, for it would change both.
 
 A revision of an operator that did not keep these parts gives back spec.model alone, and says so.
 Where a repository or a file describes the resource, change it there as well: whatever applies it
@@ -107,6 +118,7 @@ _UNDO_EXAMPLES = """\
 examples:
   modelfleet undo digits                 the one before; during a rollout the stable one
   modelfleet undo digits --to 3          that of `modelfleet history digits`
+  modelfleet undo digits --variant b     of several variants, that of b
   modelfleet undo digits --dry-run       print the change of the spec, and change nothing"""
 _LOGS = """\
 Prints what the pods say, each line after the name of its pod. With -f, pods that come later are
@@ -195,6 +207,7 @@ def _shows(verbs: Any, prog: str) -> None:
 
     history = _verb(verbs, prog, "history", "list its revisions", _HISTORY)
     _name(history)
+    _variant(history, "default: of every one")
     _output(history, "wide", "json", "yaml")
 
     logs = _verb(verbs, prog, "logs", "print what its pods say", _LOGS, _LOGS_EXAMPLES)
@@ -204,6 +217,7 @@ def _shows(verbs: Any, prog: str) -> None:
         metavar="REVISION",
         help="a number, a name, stable or candidate; default: every pod",
     )
+    _variant(logs, "default: of every one")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
     logs.add_argument(
         "--previous", action="store_true", help="of the containers before their last restart"
@@ -230,23 +244,29 @@ def _steers(verbs: Any, prog: str) -> None:
         _PROMOTE_EXAMPLES,
     )
     _name(promote)
+    _variant(promote)
     promote.add_argument("--all", action="store_true", help="past every step")
     _wait(promote)
     abort = _verb(verbs, prog, "abort", "give all traffic back", _ABORT)
     _name(abort)
+    _variant(abort)
     retry = _verb(verbs, prog, "retry", "try a revision again that failed", _RETRY)
     _name(retry)
+    _variant(retry)
     _wait(retry)
     pause = _verb(verbs, prog, "pause", "stay at the share that it has", _PAUSE)
     _name(pause)
+    _variant(pause)
     resume = _verb(verbs, prog, "resume", "go on after a pause", _RESUME)
     _name(resume)
+    _variant(resume)
     _wait(resume)
     restart = _verb(verbs, prog, "restart", "start the same content as a new revision", _RESTART)
     _name(restart)
     _wait(restart)
     undo = _verb(verbs, prog, "undo", "go back to an earlier revision", _UNDO, _UNDO_EXAMPLES)
     _name(undo)
+    _variant(undo, "needed where there are several")
     undo.add_argument("--to", type=_number, metavar="NUMBER", help="default: the revision before")
     undo.add_argument("--dry-run", action="store_true", help="print the change of the spec only")
     _wait(undo)
@@ -294,6 +314,13 @@ def _cluster_flags(parser: argparse.ArgumentParser, default: str | None) -> None
 def _name(parser: argparse.ArgumentParser, **more: Any) -> None:
     action: Any = parser.add_argument("name", metavar="NAME", **more)
     action.complete = NAMES
+
+
+def _variant(
+    parser: argparse.ArgumentParser,
+    default: str = "default: the only one with such a rollout",
+) -> None:
+    parser.add_argument("--variant", metavar="VARIANT", help=f"of spec.variants; {default}")
 
 
 def _output(parser: argparse.ArgumentParser, *choices: str) -> None:

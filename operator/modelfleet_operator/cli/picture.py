@@ -7,7 +7,7 @@ from datetime import datetime
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.rollout import Step
 from modelfleet_operator.api.spec import Spec
-from modelfleet_operator.api.status import RevisionStatus, RolloutStatus, Status, VariantStatus
+from modelfleet_operator.api.status import Phase, RevisionStatus, Status, VariantStatus
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.observe.kinds import read_resource
 from modelfleet_operator.observe.pods import read_pod
@@ -58,11 +58,6 @@ class Picture:
         return variant(self.resource)
 
     @property
-    def rollout(self) -> RolloutStatus | None:
-        found = self.variant
-        return None if found is None else found.rollout
-
-    @property
     def steps(self) -> tuple[Step, ...]:
         return steps(self.resource)
 
@@ -73,9 +68,15 @@ def is_stale(resource: Resource) -> bool:
 
 
 def variant(resource: Resource) -> VariantStatus | None:
-    """The one whose rollout is on its way or failed, else the first."""
-    variants = resource.status.variants
-    return next((v for v in variants if v.rollout is not None), variants[0] if variants else None)
+    """The only one. Of several that whose rollout is on its way, else one whose rollout failed,
+    else the first."""
+    return min(resource.status.variants, key=_interest, default=None)
+
+
+def _interest(told: VariantStatus) -> int:
+    if told.rollout is None:
+        return 2
+    return 1 if told.rollout.phase is Phase.FAILED else 0
 
 
 def steps(resource: Resource) -> tuple[Step, ...]:

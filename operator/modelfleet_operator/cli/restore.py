@@ -12,13 +12,17 @@ from typing import Final
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.cli.exits import Missing, Refusal
-from modelfleet_operator.cli.picture import is_stale, variant
+from modelfleet_operator.cli.picture import is_stale
+from modelfleet_operator.cli.place import Place
+from modelfleet_operator.cli.variants import command, listed, missing, variant_of, who
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.plan.revisions import hashed
+from modelfleet_operator.plan.variants import asked
 from modelfleet_operator.seen import Resource
 
 PARTS: Final = ("model", "runtime", "resources", "accelerator", "podTemplate")
-"""What pods are made from. The rest of the spec (replicas, rollout, routing) is not undone."""
+"""What pods are made from. The rest of the spec (replicas, rollout, routing, how the traffic is
+shared) is not undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +35,57 @@ class Restoration:
     """Which parts of the spec are another's afterwards."""
     unknown: tuple[str, ...]
     """Which parts the revision does not tell: they stay as they are."""
+    restarted: bool = False
+    """It was made by another restart than the present one, which stays, for it is of every
+    variant: so this is a new revision of the same content."""
 
 
-def target(resource: Resource, revisions: Iterable[Json], number: int | None) -> Json:
-    """The ControllerRevision to go back to: that of the number, or without one the one before.
+def undone(resource: Resource, only: str | None) -> str:
+    """The variant whose revisions are meant. Raises `Refusal` and `Missing`.
+
+    One that leaves is in the spec no more, so there is nothing that could be put back.
+    """
+    name, spec = resource.name, resource.spec
+    there = [each.name for each in resource.status.variants]
+    if isinstance(spec, Spec):
+        there = [each.name for each in asked(spec)]
+    if only is None and len(there) > 1:
+        ways = " or ".join(f"`modelfleet undo {name} --variant {each}`" for each in there)
+        raise Refusal(
+            f"{name} has variants {listed(there)}, each with revisions of its own, so say which "
+            f"to undo: {ways}"
+        )
+    if only is not None and only not in there:
+        raise Missing(missing(name, only, there))
+    return only or (there[0] if there else labels.DEFAULT_VARIANT)
+
+
+def target(
+    resource: Resource,
+    revisions: Iterable[Json],
+    number: int | None,
+    of: str = labels.DEFAULT_VARIANT,
+) -> Json:
+    """The ControllerRevision of variant `of` to go back to: that of the number, or without one the
+    one before.
 
     Raises `Missing` and `Refusal`.
     """
-    by_number = {each["revision"]: each for each in revisions}
-    name, told = resource.name, variant(resource)
-    there = ", ".join(map(str, sorted(by_number))) or "none"
+    by_number = {each["revision"]: each for each in revisions if variant_of(each) == of}
+    told = next((each for each in resource.status.variants if each.name == of), None)
+    it, there = who(resource, told), ", ".join(map(str, sorted(by_number))) or "none"
     if number is not None:
         if number not in by_number:
             raise Missing(
-                f"there is no revision {number} of {name}; there are {there} "
-                f"(`modelfleet history {name}`)"
+                f"there is no revision {number} of {it}; there are {there} "
+                f"({command('history', resource, told)})"
             )
         return by_number[number]
     if is_stale(resource):
         raise Refusal(
-            f"the operator has not seen the spec of {name} as it stands, so which revision comes "
-            "before it cannot be told: name one with --to, or say it again in a moment"
+            f"the operator has not seen the spec of {resource.name} as it stands, so which "
+            "revision comes before it cannot be told: name one with --to, or say it again in a "
+            "moment"
         )
     wanted = None if told is None else told.candidate or told.stable
     if told is not None and told.candidate is not None and told.stable is not None:
@@ -61,50 +95,53 @@ def target(resource: Resource, revisions: Iterable[Json], number: int | None) ->
         before = [n for n in by_number if now and n < now[0]]
     if not before:
         raise Refusal(
-            f"no revision of {name} is kept from before the one it asks for: name one with --to "
+            f"no revision of {it} is kept from before the one it asks for: name one with --to "
             f"(there are {there}; rollout.historyLimit says how many are kept)"
         )
     return by_number[max(before)]
 
 
 def restore(resource: Resource, raw: Json, revision: Json) -> Restoration:
-    """`raw` is the resource as it was read; `revision` the ControllerRevision to go back to."""
-    data = revision.get("data") or {}
+    """`raw` is the resource as it was read; `revision` the ControllerRevision to go back to.
+
+    No other variant is changed. Raises `Refusal` where that cannot be.
+    """
+    data, of = revision.get("data") or {}, variant_of(revision)
     known = bool(data.get("spec"))
     wanted: Json = data["spec"] if known else {"model": data["model"]}
-    has, now = raw.get("spec") or {}, _now(resource, raw)
-    parts = PARTS if known else ("model",)
-    spec = {
-        part: _merge(has.get(part), wanted.get(part))
-        for part in parts
-        if wanted.get(part) != now.get(part)
-    }
+    place, now = Place.of(resource, raw, of), _now(resource, raw, of)
+    differ = [
+        part for part in (PARTS if known else ("model",)) if wanted.get(part) != now.get(part)
+    ]
+    spec, changed = place.with_parts({part: wanted.get(part) for part in differ})
     fields: Json = {"spec": spec} if spec else {}
     restart = data.get("restart")
-    if known and restart != resource.annotations.get(labels.RESTART):
+    restarted = known and restart != resource.annotations.get(labels.RESTART)
+    if restarted and not place.others:
         fields["metadata"] = {"annotations": {labels.RESTART: restart}}
+    elif restarted and not differ:
+        raise Refusal(
+            f"revision {revision['revision']} of variant {of} has the content that it asks for "
+            "now, and another restart: a restart is of every variant, so it is not taken back for "
+            "one; name another revision with --to, or say `modelfleet abort` while the restart is "
+            "on its way"
+        )
     return Restoration(
         number=revision["revision"],
         version=(data.get("model") or {}).get("version"),
         fields=fields,
-        changed=tuple(f"spec.{part}" for part in spec),
+        changed=changed,
         unknown=() if known else tuple(f"spec.{part}" for part in PARTS if part != "model"),
+        restarted=restarted and bool(place.others),
     )
 
 
-def _now(resource: Resource, raw: Json) -> Mapping[str, object]:
-    """Without what is only a default, as a revision holds it."""
-    return hashed(resource.spec) if isinstance(resource.spec, Spec) else raw.get("spec") or {}
-
-
-def _merge(has: object, wanted: object) -> object:
-    """A merge patch that makes the one out of the other."""
-    if not isinstance(has, dict) or not isinstance(wanted, dict):
-        return wanted
-    gone = {key: None for key in has if key not in wanted}
-    return gone | {
-        key: _merge(has.get(key), value) for key, value in wanted.items() if has.get(key) != value
-    }
+def _now(resource: Resource, raw: Json, variant: str) -> Mapping[str, object]:
+    """What the variant asks for, without what is only a default, as a revision holds it."""
+    if not isinstance(resource.spec, Spec):
+        place = Place.of(resource, raw, variant)
+        return place.above | place.entry
+    return next(hashed(each.spec) for each in asked(resource.spec) if each.name == variant)
 
 
 def applied_by(raw: Json) -> str | None:

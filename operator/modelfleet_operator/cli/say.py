@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from modelfleet_operator import kinds
 from modelfleet_operator.cli import look
 from modelfleet_operator.cli.exits import ExitCode, Refusal
 from modelfleet_operator.cli.follow import follow
 from modelfleet_operator.cli.look import Clock
-from modelfleet_operator.cli.outcome import Outcome, outcome
+from modelfleet_operator.cli.outcome import Ended, Outcome, outcome
 from modelfleet_operator.cli.terminal import Terminal
 from modelfleet_operator.cli.verbs import Saying
 from modelfleet_operator.cluster.api import KubeApi
@@ -40,7 +41,9 @@ async def run(options: Options, terminal: Terminal, cluster: KubeApi, clock: Clo
     terminal.say(saying.says)
     if not options.wait:
         return ExitCode.OK
-    ended = _of_a_new_revision(before) if options.begins else outcome
+    ended: Ended = partial(outcome, only=saying.variant)
+    if options.begins:
+        ended = _of_a_new_revision(before)
     return await follow(
         terminal, cluster, options.namespace, options.name, clock, ended=ended,
         at_most=options.timeout,
@@ -66,7 +69,7 @@ async def _say(options: Options, cluster: KubeApi) -> tuple[Resource, Saying]:
     raise Refusal(f"{options.name} changes all the time, and nothing was written: say it again")
 
 
-def _of_a_new_revision(before: Resource) -> Callable[[Resource], Outcome | None]:
+def _of_a_new_revision(before: Resource) -> Ended:
     known = {r.name for v in before.status.variants for r in v.revisions}
 
     def ended(resource: Resource) -> Outcome | None:

@@ -59,14 +59,22 @@ class KubeApi:
         return await self._call("GET", kind.path(namespace, name))
 
     async def list(
-        self, kind: Kind, namespace: str, *, label_selector: str = "", field_selector: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        remembered: bool = False,
     ) -> list[Json]:
         """All objects, as they are now (no cache stands between); of every namespace where
-        `namespace` is empty."""
+        `namespace` is empty. `remembered`: as the API server has them in memory, in one piece; that
+        is cheaper, and may be a moment old."""
         items: list[Json] = []
         kind_of_item = {"apiVersion": kind.api_version, "kind": kind.kind}
         query = {
-            "limit": str(_PAGE),
+            "limit": "" if remembered else str(_PAGE),
+            "resourceVersion": "0" if remembered else "",
             "labelSelector": label_selector,
             "fieldSelector": field_selector,
         }

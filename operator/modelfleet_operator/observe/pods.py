@@ -36,12 +36,14 @@ def read_pod(pod: Json) -> Pod:
     """One pod, without regard to any other."""
     metadata, status = pod["metadata"], pod.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", ())}
+    ended = status.get("phase") in ("Failed", "Succeeded")
     ready = conditions.get("Ready", {}).get("status") == "True"
     return Pod(
         name=metadata["name"],
         revision=metadata.get("labels", {}).get(labels.REVISION, ""),
         ready=ready,
-        leaving="deletionTimestamp" in metadata or status.get("phase") in ("Failed", "Succeeded"),
+        leaving="deletionTimestamp" in metadata or ended,
+        ended=ended,
         scheduled=bool(pod.get("spec", {}).get("nodeName")),
         trouble=None if ready else _trouble(pod, conditions),
         address=status.get("podIP", ""),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
@@ -127,10 +127,20 @@ def _known(pod: Json) -> RouterPod:
         and any(
             c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
         ),
-        gone_by=read_time(metadata.get("deletionTimestamp")),  # its grace period is counted in
+        gone_by=_gone_by(metadata),
         uid=metadata["uid"],
         started=_started(status),
     )
+
+
+KILLED_WITHIN = timedelta(seconds=10)
+"""A kubelet counts the grace period from when it hears of it, adds two seconds where the preStop
+hook is not done, and its clock is not ours."""
+
+
+def _gone_by(metadata: Json) -> datetime | None:
+    ends = read_time(metadata.get("deletionTimestamp"))  # its grace period is counted in
+    return None if ends is None else ends + KILLED_WITHIN
 
 
 def _started(status: Json) -> datetime | None:

@@ -10,7 +10,9 @@
   until then somebody may still be sent to it.
 """
 
+from modelfleet_operator.api.rollout import Surge
 from modelfleet_operator.api.spec import Spec
+from modelfleet_operator.api.status import Phase, RolloutStatus
 from modelfleet_operator.plan import traffic
 from modelfleet_operator.plan.rollout.progress import Progress
 from modelfleet_operator.plan.types import Count, Replicas, Revisions
@@ -23,8 +25,10 @@ def decide(seen: Observed, spec: Spec, revisions: Revisions) -> Replicas:
 
 def routed(spec: Spec, revisions: Revisions, progress: Progress) -> Replicas:
     """Behind routers, the rollout says how many each needs; an autoscaler may give those with a
-    part in it more."""
+    part in it more. While two revisions share the places that there are, no autoscaler has a say:
+    it would give the one what the other is about to get."""
     told = progress.told
+    scales = spec.autoscaling is not None and not _shares_places(told)
     playing = (
         {progress.stable} if told is None or told.failed else {progress.stable, told.candidate}
     )
@@ -33,9 +37,14 @@ def routed(spec: Spec, revisions: Revisions, progress: Progress) -> Replicas:
     counts = {}
     for revision in revisions.kept:
         least = progress.pods.get(revision.name, 0)
-        autoscaled = spec.autoscaling is not None and revision.name in playing and least > 0
+        autoscaled = scales and revision.name in playing and least > 0
         counts[revision.name] = Count(pods=None if autoscaled else least, least=least)
     return counts
+
+
+def _shares_places(told: RolloutStatus | None) -> bool:
+    found = told is not None and told.phase is not Phase.FAILED and told.surge
+    return found in (Surge.IN_PLACE, Surge.RECREATE)
 
 
 def asked(spec: Spec) -> int:

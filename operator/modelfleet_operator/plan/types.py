@@ -183,3 +183,16 @@ class Plan:
     status: Status
     again: timedelta | None = None
     """None: nothing is to be expected before something changes."""
+
+    @property
+    def asks_for_gpus(self) -> frozenset[str]:
+        """The extended resources that have to be counted before this may be acted upon: by the
+        picture with them there may be another plan."""
+        plans = () if self.verdict is None else self.verdict.variants
+        return frozenset(
+            each.standing.spec.accelerator.resource_name
+            for each in plans
+            if each.progress is not None
+            and each.progress.counts
+            and each.standing.spec.accelerator is not None
+        )

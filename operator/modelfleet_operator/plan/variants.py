@@ -12,7 +12,8 @@ from modelfleet_operator.api.spec import Spec, Variant
 from modelfleet_operator.router.site import WHOLE, Site
 from modelfleet_operator.seen import Observed
 
-_REPLACED = ("model", "resources", "accelerator")
+REPLACED = ("model", "resources", "accelerator")
+"""What a variant may have of its own, of what pods are made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def asked(spec: Spec) -> tuple[Standing, ...]:
 def spec_of(spec: Spec, variant: Variant) -> Spec:
     """What the variant gives replaces the spec's own as a whole; the rest it inherits."""
     changes: dict[str, object] = {
-        field: getattr(variant, field) for field in _REPLACED if getattr(variant, field) is not None
+        field: getattr(variant, field) for field in REPLACED if getattr(variant, field) is not None
     }
     if variant.replicas is not None or variant.autoscaling is not None:
         changes |= {"replicas": variant.replicas, "autoscaling": variant.autoscaling}

@@ -10,6 +10,9 @@ STAMP is what `status.variants[].rollout.stamp` says at that moment: REVISION/AT
 letters that end the candidate's name. So a verb is meant for the revision, the attempt and the step
 that its author saw, saying it twice is saying it once, and scaling meanwhile changes nothing. A
 pause, an abort and a retry hold for their whole attempt, whatever the step.
+
+Where several variants roll out, an annotation may hold a stamp for each, with commas between them:
+`STAMP, STAMP all`. Their order means nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -44,25 +47,36 @@ def stamp(told: RolloutStatus) -> Stamp:
     return Stamp(told.candidate.rpartition("-")[2], told.attempt, told.step)
 
 
+def stamps(text: str) -> tuple[tuple[Stamp, str], ...]:
+    """Those of an annotation, each with the word after it. What is no stamp is left out."""
+    found = []
+    for part in text.split(","):
+        first, _, more = part.strip().partition(" ")
+        each = Stamp.parse(first)
+        if each is not None:
+            found.append((each, more.strip()))
+    return tuple(found)
+
+
+def is_meant(said: Stamp, now: RolloutStatus) -> bool:
+    """For this very attempt, whatever the step."""
+    present = stamp(now)
+    return replace(said, step=present.step) == present
+
+
 def verbs(resource: Resource, now: RolloutStatus | None) -> Verbs:
     """Of this very rollout; without one nothing has a meaning."""
-    said = resource.annotations
     if now is None:
         return Verbs()
-    present = stamp(now)
 
-    def meant(verb: str) -> tuple[Stamp | None, str]:
-        text, _, more = said.get(verb, "").strip().partition(" ")
-        found = Stamp.parse(text)
-        if found is None or replace(found, step=present.step) != present:
-            return None, ""
-        return found, more.strip()
+    def meant(verb: str) -> list[tuple[Stamp, str]]:
+        said = stamps(resource.annotations.get(verb, ""))
+        return [(each, more) for each, more in said if is_meant(each, now)]
 
-    promoted, how_far = meant(labels.PROMOTE)
-    past = None if promoted is None else FULL if how_far == EVERY_STEP else promoted.step
+    steps = [FULL if more == EVERY_STEP else each.step for each, more in meant(labels.PROMOTE)]
     return Verbs(
-        paused=meant(labels.PAUSE)[0] is not None,
-        aborted=meant(labels.ABORT)[0] is not None,
-        retried=meant(labels.RETRY)[0] is not None,
-        promoted=past,
+        paused=bool(meant(labels.PAUSE)),
+        aborted=bool(meant(labels.ABORT)),
+        retried=bool(meant(labels.RETRY)),
+        promoted=max(steps, default=None),
     )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from modelfleet_operator.statistics.encoding import Reader, Writer
 
-
 CERTAIN = 1e6
 """No logarithm is kept that is larger: values that never vary make it infinite."""
 

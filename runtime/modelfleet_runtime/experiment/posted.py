@@ -31,7 +31,7 @@ BODY_BYTES = 1024 * 1024
 MOST_POSTS = 1000
 """In one body."""
 _SHOWN = 80
-_ID = re.compile(r"([a-z0-9-]{1,63})(?::([0-9]{1,4}))?\.[\x21-\x7e]{1,128}")
+_ID = re.compile(r"([a-z0-9-]{1,63})(?::([0-9]{1,4}))?\.([\x21-\x7e]{1,128})")
 _FORM = '{"id": "the answer\'s x-modelfleet-feedback", "values": {"NAME": NUMBER}}'
 
 
@@ -39,10 +39,10 @@ _FORM = '{"id": "the answer\'s x-modelfleet-feedback", "values": {"NAME": NUMBER
 class Post:
     """Numbers for one request."""
 
-    id: str
     revision: str
     """As the id has it: what the revision's name ends with."""
     bucket: int | None
+    request_id: str
     values: dict[str, float]
 
 
@@ -97,10 +97,11 @@ class Feedback:
             whose = OWN if revision == self._tallies.revision else OTHER
             at = bucket if post.bucket is None else post.bucket
             for name, value in post.values.items():
-                if (post.id, name) in self._remembered:
+                key = revision, post.request_id, name
+                if key in self._remembered:
                     repeated += 1
                     continue
-                self._remembered.add((post.id, name))
+                self._remembered.add(key)
                 self._tallies.add(revision, name, value, at)
                 self._counters[name, whose].inc()
                 counted += 1
@@ -151,11 +152,13 @@ def _post(given: Any, where: str, names: Sequence[str]) -> Post:
             f"{where}.values".lstrip(".") + ' is no object with a number for a name, like {"'
             f'{names[0]}": 1}}'
         )
-    bucket = None if found[2] is None else int(found[2])
-    return Post(found[0], found[1], bucket, _numbers(values, f"{where}.values".lstrip("."), names))
+    numbers = _numbers(values, f"{where}.values".lstrip("."), names)
+    return Post(found[1], None if found[2] is None else int(found[2]), found[3], numbers)
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
     return orjson.dumps(value).decode()[:_SHOWN]
 
 

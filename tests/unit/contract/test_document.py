@@ -30,6 +30,13 @@ def test_where_the_model_lies(uri: str, location: str) -> None:
         '{"name": "m", "model": {"uri": "file:///x", "digest": "sha256:00"}}',
         '{"name": "m", "model": {"uri": "file:///x"}, "batching": {"maxSize": 0}}',
         '{"name": "m", "model": {"uri": "file:///x"}, "timeout": 30}',
+        '{"name": "m", "model": {"uri": "file:///x"}, "feedback": ["a", "a"]}',
+        '{"name": "m", "model": {"uri": "file:///x"}, "feedback": ["was clicked"]}',
+        (
+            '{"name": "m", "model": {"uri": "file:///x"}, "feedback": ["a"],'
+            ' "values": [{"name": "a", "output": "y"}]}'
+        ),
+        '{"name": "m", "model": {"uri": "file:///x"}, "values": [{"name": "a"}]}',
     ],
 )
 def test_refused(text: str) -> None:

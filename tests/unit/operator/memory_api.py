@@ -96,7 +96,13 @@ class MemoryApi(KubeApi):
         return deepcopy(found)
 
     async def list(
-        self, kind: Kind, namespace: str, *, label_selector: str = "", field_selector: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        remembered: bool = False,
     ) -> list[Json]:
         asked, fields = _selector(label_selector), _selector(field_selector)
         return [

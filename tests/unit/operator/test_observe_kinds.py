@@ -56,8 +56,8 @@ def test_a_resource_that_is_being_deleted() -> None:
 
 
 def test_a_spec_that_cannot_be_read_says_where() -> None:
-    read = read_resource(raw_resource(spec={**spec_json(), "rollout": {"surge": "Auto"}}))
-    assert read.spec == InvalidSpec("spec.rollout.surge: Extra inputs are not permitted")
+    read = read_resource(raw_resource(spec={**spec_json(), "rollout": {"speed": "Fast"}}))
+    assert read.spec == InvalidSpec("spec.rollout.speed: Extra inputs are not permitted")
     assert isinstance(read_resource({**raw_resource(), "spec": None}).spec, InvalidSpec)
 
 

@@ -13,7 +13,7 @@ from modelfleet_operator.api.status import Phase, RolloutStatus, Status, Variant
 from modelfleet_operator.children import routing
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
-from modelfleet_operator.observe.routing import read_routing
+from modelfleet_operator.observe.routing import KILLED_WITHIN, read_routing
 from modelfleet_operator.router import pod, routes
 from modelfleet_operator.router.files import Pair, files
 from modelfleet_operator.router.names import SITES_PATH
@@ -37,13 +37,9 @@ class Listed(MemoryApi):
         super().__init__()
         self.listed: list[str] = []
 
-    async def list(
-        self, kind: Kind, namespace: str, *, label_selector: str = "", field_selector: str = ""
-    ) -> list[Json]:
+    async def list(self, kind: Kind, namespace: str, **more: Any) -> list[Json]:
         self.listed.append(kind.kind)
-        return await super().list(
-            kind, namespace, label_selector=label_selector, field_selector=field_selector
-        )
+        return await super().list(kind, namespace, **more)
 
 
 class Case:
@@ -246,7 +242,7 @@ async def test_one_on_its_way_out_says_until_when_it_may_serve() -> None:
     case.envoy.deaf = True
     found = await case.pod()
     assert found.silent
-    assert found.gone_by == NOW
+    assert found.gone_by == NOW + KILLED_WITHIN
 
 
 # -- counters

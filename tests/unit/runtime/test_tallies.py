@@ -1,6 +1,7 @@
 """What is counted for an experiment, without a server around it."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -135,6 +136,7 @@ def test_the_same_id_and_name_count_once() -> None:
         None,
     )
     assert (again.counted, again.repeated) == (2, 2)
+    assert take(b'{"id": "own:17.a", "values": {"clicked": 1}}', None).repeated == 1
     values = kept(experiment).revisions["digits-own"].values
     assert {name: value.sum for name, value in values.items()} == {"clicked": 2.0, "rating": 3.0}
 
@@ -172,6 +174,8 @@ BAD: list[tuple[str, str]] = [
     (f'{{{GOOD_ID}, "values": {{"clicked": 1e13}}}}', "clicked is 1e+13; send a number from"),
     (f'{{{GOOD_ID}, "values": {{"clicked": 1}}, "at": 1}}', "unexpected 'at'"),
     (f'[{{{GOOD_ID}, "values": {{"clicked": 1}}}}, {{"id": 1}}]', "[1].id is 1"),
+    (f'{{"id": {"[" * 900}{"]" * 900}, "values": {{"clicked": 1}}}}', "id is a list; send"),
+    (f'{{{GOOD_ID}, "values": {{"clicked": {"[" * 900}{"]" * 900}}}}}', "clicked is a list; send"),
 ]  # fmt: skip
 
 
@@ -184,6 +188,26 @@ def test_what_cannot_be_a_post_is_refused_with_its_place_and_nothing_is_counted(
         experiment.feedback.take(body.encode(), None)
     assert words in caught.value.message
     assert not kept(experiment).revisions["digits-own"].values
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    | st.sampled_from(["own.a", "old:3.b", "own:1024.a"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["id", "values", "clicked", "x"]), inner, max_size=3),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_is_posted_is_counted_or_refused(body: bytes) -> None:
+    experiment = made()
+    try:
+        counted = experiment.feedback.take(body, None).counted
+    except BadInput:
+        counted = 0
+    revisions = kept(experiment).revisions.values()
+    assert counted == sum(v.requests for one in revisions for v in one.values.values())
 
 
 def test_bounds_of_what_is_posted() -> None:

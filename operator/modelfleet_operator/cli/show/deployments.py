@@ -1,13 +1,15 @@
 """The table of `get`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.status import RolloutStatus, VariantStatus
 from modelfleet_operator.cli.ages import age
-from modelfleet_operator.cli.picture import called, revision, steps, variant
+from modelfleet_operator.cli.picture import called, revision, steps
+from modelfleet_operator.cli.show.revisions import percent
 from modelfleet_operator.cli.styled import Cell, Line, Span, Style, table
+from modelfleet_operator.cli.variants import several
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.observe.kinds import read_resource
 from modelfleet_operator.seen import Resource
@@ -21,7 +23,7 @@ PHASES = {
     "Stopped": Style.FAINT,
 }
 _HEAD = ("NAME", "VERSION", "READY", "CANDIDATE", "WEIGHT", "PHASE", "AGE")
-_WIDE = ("STABLE", "STEP", "ROLLOUT", "URL", "MESSAGE")
+_WIDE = ("VARIANTS", "STABLE", "STEP", "ROLLOUT", "URL", "MESSAGE")
 
 
 def deployments(
@@ -45,17 +47,24 @@ def phase(resource: Resource) -> Span:
 
 
 def _row(resource: Resource, old: str) -> list[Cell]:
-    status, told = resource.status, variant(resource)
-    moving = told is not None and told.candidate is not None and told.stable is not None
+    status = resource.status
+    moving = [told for told in status.variants if told.candidate is not None]
+    shifting = [told for told in moving if told.stable is not None and told.rollout is not None]
     return [
         resource.name,
         status.version or "",
         f"{status.ready_replicas}/{status.desired_replicas}",
-        _version(told, told.candidate) if told is not None and told.candidate else "",
-        f"{told.weight} %" if told is not None and moving and told.rollout is not None else "",
+        _each(resource, {told.name: _version(told, told.candidate) for told in moving}),
+        _each(resource, {told.name: f"{told.weight} %" for told in shifting}),
         phase(resource),
         old,
     ]
+
+
+def _each(resource: Resource, texts: Mapping[str, str]) -> str:
+    """Of several variants with their names: `control 80 %, challenger 20 %`."""
+    named = several(resource)
+    return ", ".join(f"{name} {text}" if named else text for name, text in texts.items())
 
 
 def _version(told: VariantStatus, name: str | None) -> str:
@@ -64,13 +73,15 @@ def _version(told: VariantStatus, name: str | None) -> str:
 
 
 def _more(resource: Resource) -> list[Cell]:
-    status, told = resource.status, variant(resource)
-    rollout = None if told is None else told.rollout
+    status = resource.status
+    shares = {v.name: percent(v.share) for v in status.variants if v.share is not None}
+    rollouts = {v.name: v.rollout for v in status.variants if v.rollout is not None}
     ready = next((c for c in status.conditions if c.type == "Ready"), None)
     return [
-        called(told, told.stable) if told is not None and told.stable else "",
-        "" if rollout is None else step(resource, rollout),
-        "" if rollout is None else str(rollout.phase),
+        _each(resource, shares) if several(resource) else "",
+        _each(resource, {v.name: called(v, v.stable) for v in status.variants if v.stable}),
+        _each(resource, {name: step(resource, each) for name, each in rollouts.items()}),
+        _each(resource, {name: str(each.phase) for name, each in rollouts.items()}),
         status.url or "",
         " ".join((ready.message if ready is not None else "").split()),
     ]

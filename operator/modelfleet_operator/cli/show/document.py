@@ -9,7 +9,7 @@ from modelfleet_operator.api.moments import written_time
 from modelfleet_operator.api.status import RevisionStatus, VariantStatus
 from modelfleet_operator.cli.outcome import outcome
 from modelfleet_operator.cli.picture import Picture
-from modelfleet_operator.cli.show.tree import role, state
+from modelfleet_operator.cli.show.revisions import role, state
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.router.site import WHOLE
 
@@ -31,7 +31,11 @@ STREAMS: Final = {
 
 
 def as_document(picture: Picture) -> Json:
-    """Always the same keys; what is not known is null. Nothing in it ticks."""
+    """Always the same keys; what is not known is null. Nothing in it ticks.
+
+    `revisions` are those of every variant, and `rollout` is the one that is shown where there is
+    room for one: on its way before failed. Each says whose it is.
+    """
     status, resource, told = picture.status, picture.resource, picture.variant
     ended = outcome(resource)
     return {
@@ -43,8 +47,11 @@ def as_document(picture: Picture) -> Json:
         "version": status.version,
         "url": status.url,
         "outcome": None if ended is None else {"well": ended.well, "message": ended.says},
-        "rollout": _rollout(picture),
-        "revisions": [] if told is None else [_revision(picture, told, r) for r in told.revisions],
+        "rollout": None if told is None else _rollout(picture, told),
+        "revisions": [
+            _revision(picture, each, one) for each in status.variants for one in each.revisions
+        ],
+        "variants": [_variant(picture, each) for each in status.variants],
         "conditions": [_dumped(condition) for condition in status.conditions],
         "events": [
             {
@@ -59,11 +66,24 @@ def as_document(picture: Picture) -> Json:
     }
 
 
-def _rollout(picture: Picture) -> Json | None:
-    rollout, told = picture.rollout, picture.variant
-    if rollout is None or told is None:
+def _variant(picture: Picture, told: VariantStatus) -> Json:
+    return {
+        "name": told.name,
+        "percent": _percent(told.share),
+        "stable": told.stable,
+        "candidate": told.candidate,
+        "readyReplicas": told.ready_replicas,
+        "rollout": _rollout(picture, told),
+        "revisions": [_revision(picture, told, each) for each in told.revisions],
+    }
+
+
+def _rollout(picture: Picture, told: VariantStatus) -> Json | None:
+    rollout = told.rollout
+    if rollout is None:
         return None
     document = {
+        "variant": told.name,
         **rollout.model_dump(mode="json", by_alias=True, exclude={"analysis", "counted"}),
         "weight": told.weight,
         "steps": [step.weight for step in picture.steps],
@@ -77,15 +97,20 @@ def _rollout(picture: Picture) -> Json | None:
     return document
 
 
+def _percent(parts: int | None) -> float | None:
+    return None if parts is None else parts * 100 / WHOLE
+
+
 def _revision(picture: Picture, told: VariantStatus, each: RevisionStatus) -> Json:
     return {
+        "variant": told.name,
         "revision": each.number,
         "name": each.name,
         "version": each.version,
         "uri": each.uri,
         "digest": each.digest,
         "state": role(told, each.name).text,
-        "percent": None if each.weight is None else each.weight * 100 / WHOLE,
+        "percent": _percent(each.weight),
         "readyReplicas": each.ready_replicas,
         "replicas": each.replicas,
         "pods": [

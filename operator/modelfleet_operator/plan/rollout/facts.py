@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from modelfleet_operator.api.rollout import OnFailure, Step
+from modelfleet_operator.api.rollout import OnFailure, Step, Surge
 from modelfleet_operator.api.status import RolloutStatus
-from modelfleet_operator.plan.rollout.capacity import needed
+from modelfleet_operator.plan.rollout.capacity import lasting, needed
 
 Weights = Mapping[str, int]
 
@@ -24,6 +24,12 @@ class Arm:
     """Of which so many pass the health checks of every router."""
     asked: int = 0
     """Pods that its Deployment asks for."""
+    present: int = 0
+    """Pods that exist. Those on their way out hold their accelerators to their end."""
+    leaving: int = 0
+    """Of these, so many are on their way out."""
+    unplaced: int = 0
+    """Of these, so many find no node, for lack of accelerators."""
     quiet: bool = True
     """No router has a request of it in flight."""
     idle_since: datetime | None = None
@@ -71,6 +77,22 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """The nodes with the candidate's accelerators, counted in pods of it."""
+
+    fits: int | None
+    """Pods that would find a place at this moment; None: that cannot be known."""
+    total: int = 0
+    """Pods that would, if none of this variant's own were there."""
+    elsewhere: int = 0
+    """Pods of this variant that hold none of these places."""
+    count: int = 1
+    """Accelerators of each pod."""
+    says: str = ""
+    """The same for people, in accelerators; where nothing is known, why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the spec asks for."""
 
@@ -78,6 +100,9 @@ class Policy:
     """A weight of 0 is a preview."""
     full: bool = False
     """The candidate has the pods for all of the traffic from the beginning."""
+    surge: Surge = Surge.AUTO
+    accelerated: bool = False
+    """The candidate's pods need accelerators."""
     bake: timedelta = timedelta(0)
     """How long it is watched with all of the traffic before the earlier one goes."""
     on_failure: OnFailure = OnFailure.ROLLBACK
@@ -105,6 +130,12 @@ class Facts:
     lagging: tuple[str, ...] = ()
     """The routers that do not."""
     policy: Policy = Policy()
+    places: Places | None = None
+    """None: they were not counted, because nobody had asked for it."""
+    room: int | None = None
+    """So many pods of all revisions may stand at a time; None: as many as are asked for."""
+    recreates: bool = False
+    """Whoever is to serve comes when all others are gone."""
     verbs: Verbs = Verbs()
     judgement: Judgement = Judgement()
     astray: str = ""
@@ -114,7 +145,19 @@ class Facts:
 
     def least(self, parts: int) -> int:
         """Pods that the candidate needs before it may have so much."""
-        return self.demand if self.policy.full else needed(parts, self.demand)
+        least = needed(parts, self.carrying)
+        if not self.policy.full:
+            return least
+        return self.demand if self.room is None else max(1, least)
+
+    @property
+    def carrying(self) -> int:
+        """All of the traffic is carried by so many pods, at the worst moment."""
+        if self.room is None:
+            return self.demand
+        if self.recreates:
+            return max(1, min(self.demand, self.room))
+        return lasting(self.demand, self.room)
 
     def arm(self, revision: str | None) -> Arm:
         return NONE if revision is None else self.arms.get(revision, NONE)

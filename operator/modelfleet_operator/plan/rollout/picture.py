@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.reasons import Reason
-from modelfleet_operator.api.rollout import Preview, Step, Strategy
+from modelfleet_operator.api.rollout import Preview, Step, Strategy, Surge
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Phase, RolloutStatus, VariantStatus
-from modelfleet_operator.plan import replicas, variants
+from modelfleet_operator.plan import gpus, replicas, variants
 from modelfleet_operator.plan.rollout.facts import Arm, Facts, Judgement, Policy
 from modelfleet_operator.plan.types import Revisions
 from modelfleet_operator.plan.verbs import verbs
@@ -25,6 +25,7 @@ HOPELESS = frozenset(
     }
 )
 """Starting such a pod again changes nothing."""
+_UNPLACED = Reason.INSUFFICIENT_ACCELERATORS
 CRASHED = frozenset({Reason.CRASHED, Reason.OUT_OF_MEMORY})
 
 
@@ -49,12 +50,15 @@ def facts(
         policy=Policy(
             steps=steps_of(spec),
             full=spec.rollout.strategy is Strategy.BLUE_GREEN,
+            surge=spec.rollout.surge,
+            accelerated=spec.accelerator is not None,
             bake=spec.rollout.bake,
             on_failure=spec.rollout.on_failure,
             debug_for=spec.rollout.debug_for,
             progress_deadline=spec.rollout.progress_deadline,
             longest_request=spec.runtime.timeout,
         ),
+        places=gpus.places(seen, spec, parts),
         verbs=verbs(seen.resource, told(seen, parts)),
         judgement=judgement,
         astray=astray,
@@ -106,7 +110,10 @@ def _demand(seen: Observed, spec: Spec, parts: Revisions, stable: str | None) ->
     least = replicas.asked(spec)
     if spec.autoscaling is None or stable is None or not _is_on_its_way(seen, parts, stable):
         return least
-    has = seen.workloads.get(stable)
+    has, found = seen.workloads.get(stable), told(seen, parts)
+    if found is not None and found.surge in (Surge.IN_PLACE, Surge.RECREATE):
+        # It gives up pods to the other: what it has says nothing any more.
+        return min(max(least, found.demand), spec.autoscaling.max_replicas)
     return min(max(least, has.desired if has else 0), spec.autoscaling.max_replicas)
 
 
@@ -124,11 +131,17 @@ def _arm(
 ) -> Arm:
     workload, trouble = seen.workloads.get(name), seen.trouble(name)
     asked = 0 if workload is None else workload.desired
+    there = [pod for pod in seen.pods if pod.revision == name and not pod.ended]
+    staying = [pod for pod in there if not pod.leaving]
+    lost = sum(pod.trouble is not None and pod.trouble.reason is _UNPLACED for pod in staying)
     return Arm(
         # Pods beyond what its Deployment asks for are about to go, ready or not.
         ready=min(seen.ready_pods(name), asked),
         reachable=min((r.reached.get(name, 0) for r in routers if not r.silent), default=0),
         asked=asked,
+        present=len(there),
+        leaving=len(there) - len(staying),
+        unplaced=max(0, min(lost, asked - sum(pod.scheduled for pod in staying))),
         quiet=all(not r.silent and _in_flight(r, name) == 0 for r in routers),
         idle_since=read_time(_idle(variant).get(name)),
         addressed=_addressed(seen, name),

@@ -19,10 +19,9 @@ from datetime import datetime, timedelta
 
 from modelfleet_contract import format_duration
 from modelfleet_operator.api.moments import read_time, written_time
-from modelfleet_operator.api.rollout import OnFailure
+from modelfleet_operator.api.rollout import OnFailure, Surge
 from modelfleet_operator.api.status import Phase, RolloutStatus
-from modelfleet_operator.plan.rollout import shift
-from modelfleet_operator.plan.rollout.capacity import needed
+from modelfleet_operator.plan.rollout import rest, shift, surge
 from modelfleet_operator.plan.rollout.facts import Facts, Policy, Weights
 from modelfleet_operator.router.site import WHOLE
 
@@ -45,6 +44,8 @@ class Progress:
     """Of revisions that wait for their last requests."""
     again: timedelta | None = None
     """When time alone will change the answer."""
+    counts: bool = False
+    """Nothing of this holds: the accelerators that are free have to be counted first."""
 
 
 def decide(facts: Facts) -> Progress:
@@ -53,10 +54,26 @@ def decide(facts: Facts) -> Progress:
     if facts.demand == 0:
         return _stopped(facts)
     if stable is None:
-        return _with_the_rest(facts, _first(facts))
+        return _with_the_rest(surge.settling(facts, facts.wanted), _first(facts))
     if facts.wanted == stable:
+        facts = surge.settling(facts, stable)
         return _with_the_rest(facts, _settled(facts, stable))
-    return _with_the_rest(facts, _rollout(facts, stable))
+    told = _at(facts)
+    asked, told = surge.is_asked(facts, told), surge.decide(facts, told)
+    facts = surge.bound(facts, stable, told)
+    found = _with_the_rest(facts, _rollout(facts, stable, told))
+    if found.told is not None and surge.is_news(facts.told, told):
+        # What costs pods that serve is told first, and begins with the next look.
+        found = replace(found, pods={name: arm.asked for name, arm in facts.arms.items()})
+    return replace(found, counts=asked)
+
+
+def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
+    left = rest.decide(facts, progress.weights, progress.pods)
+    times = [each for each in (progress.again, left.again) if each is not None]
+    return replace(
+        progress, pods=left.pods, idle_since=left.idle_since, again=min(times, default=None)
+    )
 
 
 def gone(facts: Facts) -> Progress:
@@ -85,19 +102,24 @@ def _settled(facts: Facts, stable: str) -> Progress:
     return Progress(stable, shift.back(facts, stable), {stable: facts.demand})
 
 
-def _rollout(facts: Facts, stable: str) -> Progress:
-    told = _at(facts)
+def _rollout(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
     if told.failed:
         return _retreat(facts, stable, told)
     if facts.verbs.aborted:
         return _retreat(facts, stable, replace_told(told, failed=ABORTED))
+    # Between the one that goes and the one that comes nobody serves: no time to stand still.
+    between = facts.recreates and not (facts.arm(stable).asked or facts.arm(facts.wanted).usable)
     why = _failure(facts, told)
-    if why and facts.policy.on_failure is OnFailure.ROLLBACK:
+    if why and (facts.policy.on_failure is OnFailure.ROLLBACK or between):
         return _retreat(facts, stable, replace_told(told, failed=why))
     if why:
         return _stay(facts, stable, told, f"failed, and waits for a person: {why}")
-    if facts.verbs.paused:
+    if facts.verbs.paused and not between:
         return _stay(facts, stable, told, "paused")
+    if surge.is_news(facts.told, told):
+        return _announced(facts, stable, told)
+    if facts.recreates:
+        return _replaced(facts, stable, told)
     return _advance(facts, stable, told)
 
 
@@ -109,7 +131,9 @@ def _at(facts: Facts) -> RolloutStatus:
     if told.failed and facts.verbs.retried and not facts.verbs.aborted:
         return _new(facts, told.attempt + 1)
     if not told.failed and told.steps and told.steps != steps_digest(facts.policy):
-        return _new(facts, told.attempt)  # other steps: the number of one says nothing any more
+        # Other steps: the number of one says nothing any more. The way stays as it was chosen.
+        way = told.model_dump(include={"surge", "surge_reason", "demand", "spare"})
+        return _new(facts, told.attempt).model_copy(update=way)
     return told
 
 
@@ -143,6 +167,8 @@ def _failure(facts: Facts, told: RolloutStatus) -> str:
             return facts.judgement.fails
         if why and not arm.ready:
             return why
+    elif facts.recreates and arm.asked and why and not arm.ready:
+        return why  # the one that served has gone for it
     waiting = read_time(told.waiting_since)
     deadline = facts.policy.progress_deadline
     # Only its own pods are its fault: for routers, and for whoever is before it, it waits.
@@ -157,24 +183,24 @@ def _failure(facts: Facts, told: RolloutStatus) -> str:
 
 
 def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
-    candidate, step, held = facts.wanted, told.step, read_time(told.held_since)
+    candidate, step = facts.wanted, told.step
     others = [n for n, parts in facts.written.items() if parts and n not in (stable, candidate)]
     if others:
         weights = shift.back(facts, stable)
         say = f"{others[0]}, the candidate before, gives its share back first"
-        return _going(facts, stable, told, weights, Phase.STARTING, say)
+        going = _going(facts, stable, told, weights, Phase.STARTING, say)
+        if facts.room is not None:  # the stable one needs its place
+            going = replace(going, pods={stable: facts.demand})
+        return going
     goal = _goal(facts, step)
     weights = shift.towards(facts, stable, candidate, goal)
     weights = shift.relieved(facts, stable, candidate, weights)
     has, lent = facts.weight(candidate), not facts.arm(stable).usable
     as_wanted = has == weights.get(candidate, 0) and (has == goal or (lent and has > goal))
     if facts.served and has_pods_for(facts, goal) and as_wanted:
-        held = held or facts.now
-        told = replace_told(told, held_since=written_time(held))
-        left, why = _hold(facts, step, held)
-        if why:
-            done = _going(facts, stable, told, weights, Phase.HOLDING, why)
-            return replace(done, again=left)
+        done, told = _held(facts, stable, told, weights)
+        if done is not None:
+            return done
         if goal == WHOLE:
             return Progress(candidate, {candidate: WHOLE}, {candidate: facts.demand})
         step += 1
@@ -190,7 +216,52 @@ def _advance(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
         if facts.lagging:
             say += f"; waits for {', '.join(facts.lagging)}"
         return _going(facts, stable, told, weights, Phase.SHIFTING, say)
-    return _going(facts, stable, told, weights, Phase.STARTING, _short_of(facts, candidate, goal))
+    say = _short_of(facts, candidate, goal)
+    if cost := surge.says(facts, stable, told):
+        say += f"; {cost}"
+    return _going(facts, stable, told, weights, Phase.STARTING, say)
+
+
+def _announced(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
+    candidate, has = facts.wanted, facts.weight(facts.wanted)
+    weights = shift.towards(facts, stable, candidate, has) if has else shift.back(facts, stable)
+    say = f"{told.surge}: {told.surge_reason}"
+    return _going(facts, stable, told, weights, Phase.STARTING, say)
+
+
+def _replaced(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
+    """Recreate: the others go, the candidate comes, and all of the traffic is its own from the
+    first pod that can answer. There are no steps on this way."""
+    candidate = facts.wanted
+    if told.step < len(facts.policy.steps):
+        told = replace_told(told, step=len(facts.policy.steps), held_since=None)
+    arm, whole = facts.arm(candidate), sum(facts.written.values()) == WHOLE
+    weights: Weights = {candidate: WHOLE} if arm.usable else dict(facts.written)
+    if not arm.usable and not whole:
+        weights = {stable: WHOLE}
+    if facts.weight(candidate) == WHOLE and facts.served and has_pods_for(facts, WHOLE):
+        done, told = _held(facts, stable, told, weights)
+        return done or Progress(candidate, {candidate: WHOLE}, {candidate: facts.demand})
+    if facts.arm(stable).present:
+        say = f"the earlier revision leaves its place first; {surge.says(facts, stable, told)}"
+    elif arm.usable:
+        say = f"all of the traffic is on its way to it; {_short_of(facts, candidate, WHOLE)}"
+    else:
+        say = f"{_short_of(facts, candidate, WHOLE)}; {surge.says(facts, stable, told)}"
+    return _going(facts, stable, told, weights, Phase.STARTING, say)
+
+
+def _held(
+    facts: Facts, stable: str, told: RolloutStatus, weights: Weights
+) -> tuple[Progress | None, RolloutStatus]:
+    """The step is served: what it waits for, if it does."""
+    held = read_time(told.held_since) or facts.now
+    told = replace_told(told, held_since=written_time(held))
+    left, why = _hold(facts, told.step, held)
+    if not why:
+        return None, told
+    done = _going(facts, stable, told, weights, Phase.HOLDING, why)
+    return replace(done, again=left), told
 
 
 def has_pods_for(facts: Facts, goal: int) -> bool:
@@ -223,7 +294,7 @@ def _hold(facts: Facts, step: int, held: datetime) -> tuple[timedelta | None, st
 def _short_of(facts: Facts, candidate: str, goal: int) -> str:
     arm, least = facts.arm(candidate), facts.least(goal)
     if arm.ready < least:
-        share = percent(WHOLE if facts.policy.full else goal)
+        share = percent(WHOLE if facts.policy.full and facts.room is None else goal)
         return f"{arm.ready} of the {least} pods for {share} of the traffic are ready"
     if arm.usable < least:
         return f"the routers reach {arm.usable} of its {least} pods"
@@ -239,13 +310,25 @@ def _going(
     waiting = told.waiting_since
     if phase is not Phase.STARTING:
         waiting = None
+    elif facts.room is not None and facts.arm(candidate).ready >= facts.arm(candidate).asked:
+        waiting = None  # it has what it was given: it waits for the others to leave their places
     elif told.phase is not Phase.STARTING or waiting is None:
         waiting = written_time(facts.now)
     since = read_time(waiting)
     again = None if since is None else since + facts.policy.progress_deadline - facts.now
     told = replace_told(told, phase=phase, message=say, waiting_since=waiting)
-    pods = {stable: facts.demand, candidate: max(1, facts.least(goal))}
+    pods = _pods(facts, stable, max(1, facts.least(goal)))
     return Progress(stable, weights, pods, told, again=again)
+
+
+def _pods(facts: Facts, stable: str, of_candidate: int) -> dict[str, int]:
+    """What the stable revision keeps beside so many pods of the candidate."""
+    candidate, demand = facts.wanted, facts.demand
+    if facts.recreates:
+        return {stable: 0, candidate: demand}
+    if facts.room is None:
+        return {stable: demand, candidate: of_candidate}
+    return {stable: max(0, min(demand, facts.room - of_candidate)), candidate: of_candidate}
 
 
 # -- standing still, and back
@@ -258,16 +341,24 @@ def _stay(facts: Facts, stable: str, told: RolloutStatus, say: str) -> Progress:
     weights = shift.relieved(facts, stable, facts.wanted, weights)
     told = replace_told(told, phase=Phase.PAUSED, message=say, waiting_since=None)
     goal = max(has, _goal(facts, told.step))
-    pods = {stable: facts.demand, facts.wanted: max(1, facts.least(goal))}
+    pods = _pods(facts, stable, max(1, facts.least(goal)))
+    if facts.room is not None:  # it goes no further, and gives nothing back
+        arm = facts.arm(facts.wanted)
+        pods = _pods(facts, stable, max(arm.asked, facts.least(has)))
+    if facts.recreates and facts.arm(stable).asked:
+        pods = {stable: facts.demand}
     return Progress(stable, weights, pods, told)
 
 
 def _retreat(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
     candidate = facts.wanted
     weights = shift.back(facts, stable, candidate)
-    if facts.weight(candidate) or not (facts.served or told.failed_since):
+    back = facts.served and (facts.arm(stable).usable or not facts.recreates)
+    if facts.weight(candidate) or not (back or told.failed_since):
         told = replace_told(told, phase=Phase.ROLLING_BACK, message=told.failed, held_since=None)
         pods = {stable: facts.demand, candidate: facts.arm(candidate).asked}
+        if facts.room is not None:
+            pods[candidate] = 0  # the places of those that its share does not need are needed
         return Progress(stable, weights, pods, told)
     failed = read_time(told.failed_since) or facts.now
     told = replace_told(
@@ -279,45 +370,10 @@ def _retreat(facts: Facts, stable: str, told: RolloutStatus) -> Progress:
         waiting_since=None,
     )
     left = failed + facts.policy.debug_for - facts.now
-    kept = 1 if left > timedelta(0) else 0
+    kept = 1 if left > timedelta(0) and told.surge in ("", Surge.SURGE) else 0
     pods = {stable: facts.demand, candidate: min(kept, facts.arm(candidate).asked)}
     again = left if kept and facts.arm(candidate).asked else None
     return Progress(stable, weights, pods, told, again=again)
-
-
-# -- those who have no share any more
-
-
-def _with_the_rest(facts: Facts, progress: Progress) -> Progress:
-    """Pods go when neither the address nor a router can send them anything, and nothing is in
-    flight, or cannot be."""
-    pods, idle = dict(progress.pods), {}
-    again = progress.again
-    for name, arm in facts.arms.items():
-        least = pods.get(name, 0)
-        share = max(progress.weights.get(name, 0), facts.weight(name))
-        if arm.addressed:
-            least = pods[name] = max(least, min(arm.asked, facts.demand))
-        if arm.asked <= least:
-            continue
-        if (
-            arm.usable
-            and progress.weights
-            and not any(facts.arm(one).usable for one in progress.weights)
-        ):
-            pods[name] = arm.asked  # the last that could answer, whoever has the traffic now
-            continue
-        if not facts.served or progress.weights.get(name, 0) != facts.weight(name):
-            pods[name] = arm.asked  # a router may still give it what it had
-        elif share:
-            pods[name] = max(least, needed(share, facts.demand))
-        elif not arm.quiet:
-            since = arm.idle_since or facts.now
-            left = since + facts.policy.longest_request - facts.now
-            if left > timedelta(0):
-                pods[name], idle[name] = arm.asked, since
-                again = left if again is None else min(again, left)
-    return replace(progress, pods=pods, idle_since=idle, again=again)
 
 
 # -- words

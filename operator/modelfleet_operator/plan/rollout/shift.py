@@ -2,6 +2,8 @@
 
 The order of every shift: the pods are ready, every router reaches them, there are enough of them
 for the share, then the weight; and no shift begins before every router serves the one before it.
+In place a share grows with each pod, so that the other side can give one up; no pod ever gets more
+than its part of what the fewest that serve have to carry.
 Only a retreat waits for nobody: what is worse loses its traffic at once, as far as the other side
 can carry it.
 
@@ -18,8 +20,11 @@ def towards(facts: Facts, stable: str, candidate: str, goal: int) -> Weights:
     usable, has = facts.arm(candidate).usable, facts.weight(candidate)
     if usable >= facts.least(goal) and usable > 0:
         wanted = goal
+    elif facts.room is not None and not facts.recreates:
+        # In place a share comes piece by piece: each frees the place for the next.
+        wanted = min(goal, carried(usable, facts.carrying))
     else:
-        wanted = min(has, carried(usable, facts.demand))
+        wanted = min(has, carried(usable, facts.carrying))
     if wanted > has and not facts.served:
         wanted = has
     return _split(facts, stable, candidate, wanted)
@@ -44,7 +49,7 @@ def _split(facts: Facts, stable: str, candidate: str | None, wanted: int) -> Wei
     carry stays with those who have it, as long as they have a pod or nobody has."""
     weights = {} if candidate is None else {candidate: wanted}
     usable = facts.arm(stable).usable
-    excess = WHOLE - wanted - max(carried(usable, facts.demand), facts.weight(stable))
+    excess = WHOLE - wanted - max(carried(usable, facts.carrying), facts.weight(stable))
     others = sorted(name for name in facts.written if name not in (stable, candidate))
     for name in (*weights, *others):
         spare = facts.weight(name) - weights.get(name, 0)

@@ -31,6 +31,7 @@ from tests.unit.operator.builders import NAME, NAMESPACE, NOW, raw_container, ra
 from tests.unit.operator.memory_api import MemoryApi
 
 OLD, NEW = "digits-bbb", "digits-ccc"
+CONTROL_OLD, CONTROL_NEW = "digits-fff", "digits-ggg"
 ROUTED = {
     "routing": {"mode": "Router"},
     "rollout": {
@@ -69,10 +70,11 @@ def rollout(
     step: int = 1,
     attempt: int = 1,
     failed: str = "",
+    candidate: str = NEW,
     **more: Any,
 ) -> RolloutStatus:
     return RolloutStatus(
-        candidate=NEW,
+        candidate=candidate,
         attempt=attempt,
         step=step,
         phase=phase,
@@ -80,13 +82,13 @@ def rollout(
         held_since=ago(seconds=42) if phase is Phase.HOLDING else None,
         failed=failed,
         failed_since=ago(minutes=3) if phase is Phase.FAILED else None,
-        stamp=f"ccc/{attempt}/{step}",
+        stamp=f"{candidate.rpartition('-')[2]}/{attempt}/{step}",
         **more,
     )
 
 
-def aborted() -> RolloutStatus:
-    return rollout(Phase.FAILED, "aborted", failed="aborted")
+def aborted(candidate: str = NEW) -> RolloutStatus:
+    return rollout(Phase.FAILED, "aborted", failed="aborted", candidate=candidate)
 
 
 def condition(
@@ -141,6 +143,79 @@ def moving(told: RolloutStatus | None = None, *, weight: int = 50) -> Status:
         variants=(VariantStatus(name="default", stable=OLD, candidate=NEW, weight=weight,
                                 rollout=told, revisions=_revisions(weight * 100)),),
     )  # fmt: skip
+
+
+# -- two variants: control has four fifths, challenger one
+
+
+def model(version: str) -> Json:
+    return {"uri": f"file:///models/v{version}", "version": version}
+
+
+ARMS: Json = {
+    "model": model("4"),
+    **ROUTED,
+    "variants": [
+        {"name": "control", "weight": 80},
+        {"name": "challenger", "weight": 20, "model": model("2")},
+    ],
+}
+
+
+def arms(
+    control: RolloutStatus | None = None,
+    challenger: RolloutStatus | None = None,
+    *,
+    share: int = 8000,
+) -> Status:
+    """`share` is what control has, in parts of 10000. Where one rolls out, half of its own share is
+    on the candidate; where that failed, nothing is."""
+    rolling = [told for told in (control, challenger) if told is not None]
+    return Status(
+        observed_generation=4,
+        url="http://digits.team-a.svc.cluster.local",
+        version="3, 1" if rolling else "4, 2",
+        phase="Progressing" if rolling else "Ready",
+        ready_replicas=4,
+        desired_replicas=4,
+        conditions=(
+            condition(
+                ConditionType.READY, Truth.FALSE if rolling else Truth.TRUE,
+                Reason.HOLDING if rolling else Reason.SERVING,
+                "variant challenger: it goes on" if rolling else "2 variants serve",
+            ),
+        ),
+        variants=(
+            _arm("control", share, control, (CONTROL_OLD, CONTROL_NEW), ("3", "4")),
+            _arm("challenger", 10000 - share, challenger, (OLD, NEW), ("1", "2")),
+        ),
+    )  # fmt: skip
+
+
+def _arm(
+    name: str,
+    share: int,
+    told: RolloutStatus | None,
+    names: tuple[str, str],
+    versions: tuple[str, str],
+) -> VariantStatus:
+    weight = 100 if told is None else 0 if told.failed else 50
+    parts = (share * (100 - weight) // 100, share * weight // 100)
+    revisions = [
+        RevisionStatus(name=each, number=number, version=version, weight=part,
+                       replicas=2 * bool(part), ready_replicas=2 * bool(part))
+        for each, number, version, part in zip(names, (2, 3), versions, parts, strict=True)
+    ]  # fmt: skip
+    return VariantStatus(
+        name=name,
+        share=share,
+        stable=names[1] if told is None else names[0],
+        candidate=None if told is None else names[1],
+        weight=0 if told is None else weight,
+        rollout=told,
+        ready_replicas=sum(each.ready_replicas for each in revisions),
+        revisions=tuple(revisions),
+    )
 
 
 def _revisions(weight: int) -> tuple[RevisionStatus, ...]:
@@ -219,13 +294,15 @@ def event(reason: str, message: str, *, warning: bool = False, **since: float) -
     }
 
 
-def controller_revision(number: int, name: str, **data: Any) -> Json:
+def controller_revision(
+    number: int, name: str, variant: str = labels.DEFAULT_VARIANT, **data: Any
+) -> Json:
     model = {"uri": f"file:///models/v{number - 1}", "version": str(number - 1)}
     return {
         "metadata": {
             "name": name,
             "namespace": NAMESPACE,
-            "labels": {labels.DEPLOYMENT: NAME},
+            "labels": {labels.DEPLOYMENT: NAME, labels.VARIANT: variant},
             "creationTimestamp": ago(days=4 - number),
         },
         "revision": number,
@@ -264,6 +341,26 @@ def cluster(status: Status | None = None, **more: Any) -> MemoryApi:
         api.put(kinds.CONTROLLER_REVISION, controller_revision(number, name))
     api.put(kinds.EVENT, event("Holding", "half of the traffic", seconds=40))
     return api
+
+
+def cluster_of_arms(status: Status | None = None, **more: Any) -> MemoryApi:
+    """With the two variants, their pods and their revisions."""
+    api = MemoryApi()
+    told = status if status is not None else arms()
+    api.put(kinds.MODEL_DEPLOYMENT, raw(told, **{"spec": ARMS, **more}))
+    for variant in told.variants:
+        for each in variant.revisions:
+            api.put(kinds.CONTROLLER_REVISION, _made(variant.name, each))
+            for n in range(each.replicas):
+                api.put(kinds.POD, pod(f"{each.name}-{n + 1}", each.name))
+    return api
+
+
+def _made(variant: str, told: RevisionStatus) -> Json:
+    served = model(str(told.version))
+    return controller_revision(
+        told.number, told.name, variant, model=served, spec={"model": served}
+    )
 
 
 PODS = (

@@ -20,9 +20,13 @@ from modelfleet_operator.cluster.errors import Refused, Unavailable
 from modelfleet_operator.kinds import Json
 from tests.unit.operator.builders import NAME, NAMESPACE, NOW
 from tests.unit.operator.cli.cases import (
+    ARMS,
+    CONTROL_NEW,
     NEW,
     aborted,
+    arms,
     cluster,
+    cluster_of_arms,
     moving,
     raw,
     rollout,
@@ -270,6 +274,51 @@ def test_an_undo_that_waits_is_not_ended_by_what_served_before() -> None:
     code = live(clocked(api, spoken, *story, run=lambda *rest: undo.run(asked, *rest)))
     assert code == ExitCode.OK
     assert "12:00:00  digits: the operator has not looked at this spec yet" in said(spoken)
+
+
+def with_arms(api: MemoryApi, told: Status) -> Callable[[], Json]:
+    return becomes(api, told, spec=ARMS)
+
+
+STARTS = rollout(Phase.STARTING, "1 of 2 pods are ready", step=0, candidate=CONTROL_NEW)
+
+
+def test_a_watch_ends_when_every_variant_has_ended() -> None:
+    api, spoken = cluster_of_arms(arms(STARTS, rollout())), terminal()
+    story = (
+        with_arms(api, arms(STARTS)),
+        with_arms(api, arms(aborted(CONTROL_NEW), rollout())),
+        with_arms(api, arms(aborted(CONTROL_NEW))),
+    )
+    code = live(clocked(api, spoken, *story))
+    assert code == ExitCode.FAILED
+    assert said(spoken) == (
+        "12:00:00  digits: variant control: step 1 of 2, 50 %, Starting: 1 of 2 pods are ready; "
+        "variant challenger: step 2 of 2, 50 %, Holding: waits to be promoted\n"
+        "12:00:10  digits: variant control: step 1 of 2, 50 %, Starting: 1 of 2 pods are ready\n"
+        "12:00:20  digits: variant control: step 2 of 2, 0 %, Failed: aborted; "
+        "variant challenger: step 2 of 2, 50 %, Holding: waits to be promoted\n"
+        "12:00:30  digits: variant control: step 2 of 2, 0 %, Failed: aborted\n"
+        "variant control: revision 3 (version 4) was rolled back: aborted\n"
+    )
+
+
+def test_a_verb_waits_for_the_variant_that_it_was_meant_for() -> None:
+    api, spoken = cluster_of_arms(arms(aborted(CONTROL_NEW), rollout())), terminal()
+    asked = say.Options(NAMESPACE, NAME, verbs.promote, wait=True)
+    story = (with_arms(api, arms(aborted(CONTROL_NEW))),)
+    code = live(clocked(api, spoken, *story, run=lambda *rest: say.run(asked, *rest)))
+    assert code == ExitCode.OK, "the other's failure is no news"
+    assert said(spoken).endswith("variant challenger: revision 3 (version 2) serves\n")
+
+
+def test_an_undo_waits_for_the_variant_that_it_was_of() -> None:
+    api, spoken = cluster_of_arms(arms(aborted(CONTROL_NEW))), terminal()
+    asked = undo.Options(NAMESPACE, NAME, only="challenger", wait=True)
+    seen = arms(aborted(CONTROL_NEW)).model_copy(update={"observed_generation": 5})
+    story = (becomes(api, seen, generation=5, spec=ARMS),)
+    code = live(clocked(api, spoken, *story, run=lambda *rest: undo.run(asked, *rest)))
+    assert code == ExitCode.OK
 
 
 def test_yaml_documents_are_parted() -> None:

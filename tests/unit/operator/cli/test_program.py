@@ -19,8 +19,13 @@ from modelfleet_operator.cluster.kubeconfig import NoCluster
 from modelfleet_operator.kinds import Json
 from tests.unit.operator.builders import NAME, NAMESPACE
 from tests.unit.operator.cli.cases import (
+    ARMS,
+    CONTROL_NEW,
     aborted,
+    arms,
     cluster,
+    cluster_of_arms,
+    model,
     moving,
     noted,
     raw,
@@ -225,6 +230,84 @@ def test_undo_of_what_somebody_changed_meanwhile_is_not_done() -> None:
     code, _, err = ran(api, "undo", NAME)
     assert code == ExitCode.FAILED
     assert "was changed by somebody else at this moment" in err
+
+
+# -- several variants
+
+
+def of_both() -> MemoryApi:
+    return cluster_of_arms(arms(rollout(step=0, candidate=CONTROL_NEW), rollout()))
+
+
+def test_each_variant_is_paused_and_resumed_by_its_name() -> None:
+    api = of_both()
+    code, out, err = ran(api, "pause", NAME)
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert "`modelfleet pause digits --variant control`" in err
+    assert ran(api, "pause", NAME, "--variant", "control")[1] == (
+        "variant control of digits stays where it is\n"
+    )
+    ran(api, "pause", NAME, "--variant", "challenger")
+    assert annotations(api) == {"pause": "ggg/1/0, ccc/1/1"}
+    ran(api, "resume", NAME, "--variant", "control")
+    assert annotations(api) == {"pause": "ccc/1/1"}
+    ran(api, "resume", NAME)
+    assert annotations(api) == {}
+
+
+@pytest.mark.parametrize("verb", ["promote", "abort"])
+def test_a_verb_is_said_to_both(verb: str) -> None:
+    api = of_both()
+    for name in ("challenger", "control"):
+        assert ran(api, verb, NAME, "--variant", name)[0] == ExitCode.OK
+    assert annotations(api) == {verb: "ccc/1/1, ggg/1/0"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["abort"], ["promote"], ["retry"], ["pause"], ["resume"], ["undo"], ["logs"], ["history"]],
+)
+def test_a_variant_that_is_not_there_ends_with_3(arguments: list[str]) -> None:
+    code, out, err = ran(of_both(), *arguments, NAME, "--variant", "treatment")
+    assert (code, out) == (ExitCode.NOT_FOUND, "")
+    assert "digits has no variant treatment: it has control and challenger" in err
+
+
+def test_an_undo_of_one_variant() -> None:
+    api = cluster_of_arms()
+    code, out, err = ran(api, "undo", NAME)
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert "`modelfleet undo digits --variant challenger`" in err
+    found = ran(api, "undo", NAME, "--variant", "challenger", "--dry-run")[1]
+    control, challenger = ARMS["variants"]
+    before = {"variants": [control, {**challenger, "model": model("1")}]}
+    assert yaml.safe_load(found) == {"spec": before}
+    assert ran(api, "undo", NAME, "--variant", "challenger")[1] == (
+        "variant challenger of digits goes back to revision 2 (version 1): "
+        "spec.variants[challenger].model changed\n"
+    )
+    stored = api.find(kinds.MODEL_DEPLOYMENT, NAMESPACE, NAME)
+    assert stored is not None
+    assert stored["spec"] == ARMS | before
+    assert ran(api, "undo", NAME, "--to", "2", "--variant", "challenger")[1] == (
+        "variant challenger of digits asks for revision 2 (version 1) already\n"
+    )
+
+
+def test_an_undo_says_that_a_restart_stays() -> None:
+    api = cluster_of_arms(annotations={"restart": "x"})
+    code, _, err = ran(api, "undo", NAME, "--variant", "control")
+    assert code == ExitCode.OK
+    assert "note: the restart since then stays" in err
+    assert annotations(api) == {"restart": "x"}
+
+
+def test_history_of_several() -> None:
+    api = cluster_of_arms()
+    assert ran(api, "history", NAME)[1].startswith("VARIANT")
+    one = ran(api, "history", NAME, "--variant", "challenger")[1].splitlines()
+    assert [line.split()[:2] for line in one[1:]] == [["challenger", "2"], ["challenger", "3"]]
+    assert not ran(cluster(), "history", NAME)[1].startswith("VARIANT")
 
 
 # -- endings

@@ -133,9 +133,9 @@ def test_the_table_of_all() -> None:
         sentiment   2         2/2     -           -        Ready         2d5h
     """)
     wide = plain(deployments(found, NOW, wide=True, namespaces=True)).splitlines()
-    more = ["STABLE", "STEP", "ROLLOUT", "URL", "MESSAGE"]
+    more = ["VARIANTS", "STABLE", "STEP", "ROLLOUT", "URL", "MESSAGE"]
     assert wide[0].split()[-len(more) :] == more
-    assert "revision 2 (version 1)   2/2    Holding   http://digits" in wide[1]
+    assert "-          revision 2 (version 1)   2/2    Holding   http://digits" in wide[1]
 
 
 def test_a_first_revision_is_a_candidate_without_a_weight() -> None:
@@ -160,6 +160,7 @@ async def test_the_revisions_by_number() -> None:
     """)
     assert [each.state.style for each in past] == [Style.FAINT, Style.GOOD, Style.BAD]
     assert as_documents(past)[1] == {
+        "variant": "default",
         "revision": 2,
         "name": OLD,
         "version": "1",

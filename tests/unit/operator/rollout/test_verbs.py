@@ -1,8 +1,11 @@
 """A verb is meant for the revision, the attempt and the step that its author saw."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelfleet_operator.api.status import Phase, RolloutStatus
 from modelfleet_operator.plan.rollout.facts import FULL, Verbs
@@ -35,10 +38,33 @@ def said(**annotations: str) -> Verbs:
         ({"abort": "b/1/1"}, Verbs()),
         ({"retry": "b/2/1"}, Verbs(retried=True)),
         ({"retry": "b/1/1"}, Verbs()),
+        # Beside those for other variants' rollouts.
+        ({"pause": "c/1/0,b/2/0"}, Verbs(paused=True)),
+        ({"pause": "c/1/0, d/2/0"}, Verbs()),
+        ({"abort": "b/2/1, c/1/0"}, Verbs(aborted=True)),
+        ({"retry": "yes, , b/2/1"}, Verbs(retried=True)),
+        ({"promote": "b/2/1, c/1/0 all"}, Verbs(promoted=1)),
+        ({"promote": "c/1/0 , b/2/1 all"}, Verbs(promoted=FULL)),
+        ({"promote": "b/2/1,b/2/0"}, Verbs(promoted=1)),
+        ({"promote": "b/2/1 all,b/2/1"}, Verbs(promoted=FULL)),
     ],
 )
 def test_what_is_meant(annotations: dict[str, str], meant: Verbs) -> None:
     assert said(**annotations) == meant
+
+
+@given(
+    own=st.lists(st.sampled_from(["b/2/0", "b/2/1", "b/2/0 all"]), max_size=2),
+    others=st.lists(st.sampled_from(["c/2/1", "b/1/1 all", "d/0/0", "yes", ""]), max_size=4),
+    order=st.randoms(use_true_random=False),
+)
+def test_what_is_said_to_others_changes_nothing_in_any_order(
+    own: list[str], others: list[str], order: Random
+) -> None:
+    mixed = own + others
+    order.shuffle(mixed)
+    for verb in ("pause", "promote", "abort", "retry"):
+        assert said(**{verb: ",".join(mixed)}) == said(**{verb: ",".join(own)})
 
 
 def test_without_a_rollout_nothing_has_a_meaning() -> None:

@@ -1,6 +1,7 @@
 """A variant's rollout in a world of numbers, for the laws: pods that start, fail and die, routers
-that lag and are replaced, clocks that jump, an operator that is killed between any two of its
-calls, and people who change their minds.
+that lag and are replaced, nodes with few accelerators that others want too and that are drained,
+clocks that jump, an operator that is killed between any two of its calls, and people who change
+their minds.
 
 Each history is a seed. The operator's part is the real `progress.decide`, and its calls are made in
 the order of `act`: more pods, the weights, fewer pods, the status.
@@ -8,17 +9,23 @@ the order of `act`: more pods, the weights, fewer pods, the status.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from modelfleet_operator.api.rollout import OnFailure, Step
+from modelfleet_operator.api.rollout import OnFailure, Step, Surge
 from modelfleet_operator.api.status import RolloutStatus
 from modelfleet_operator.plan.rollout import progress
-from modelfleet_operator.plan.rollout.capacity import needed
-from modelfleet_operator.plan.rollout.facts import FULL, Arm, Facts, Judgement, Policy, Verbs
-from modelfleet_operator.plan.rollout.progress import Progress
-from modelfleet_operator.router.site import WHOLE
+from modelfleet_operator.plan.rollout.facts import (
+    FULL,
+    Arm,
+    Facts,
+    Judgement,
+    Places,
+    Policy,
+    Verbs,
+)
 from tests.unit.operator.builders import NOW
+from tests.unit.operator.rollout import laws
 
 STEPS = (
     (),
@@ -28,16 +35,32 @@ STEPS = (
 )
 
 
-class Broken(AssertionError):
-    """A law that did not hold."""
-
-
 @dataclass
 class Router:
     """One pod of the pair: it serves the weights that it was told last, late."""
 
     serves: dict[str, int] = field(default_factory=dict)
     version: int = 0
+
+
+@dataclass
+class Pod:
+    ready: bool = False
+    node: str = ""
+    """Empty: it has none yet."""
+    refused: bool = False
+    """The scheduler has looked for one, and there was none."""
+    leaving: bool = False
+
+
+@dataclass
+class Node:
+    """One with accelerators: each pod needs one of them."""
+
+    devices: int
+    others: int = 0
+    """Those that other workloads have."""
+    cordoned: bool = False
 
 
 @dataclass
@@ -55,8 +78,11 @@ class World:
     dead: set[str] = field(default_factory=set)
     """Revisions whose pods never become ready."""
     asked: dict[str, int] = field(default_factory=dict)
-    pods: dict[str, list[bool]] = field(default_factory=dict)
-    """Of each revision, which are ready."""
+    pods: dict[str, list[Pod]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    """Empty: no pod needs an accelerator, and there is a place for each."""
+    parted: bool = False
+    """It was said that for a while nothing serves, and nothing serves yet."""
     written: dict[str, int] = field(default_factory=dict)
     version: int = 0
     routers: list[Router] = field(default_factory=lambda: [Router(), Router()])
@@ -78,6 +104,9 @@ class World:
                 ready=self.ready(name),
                 reachable=self.ready(name),
                 asked=self.asked.get(name, 0),
+                present=len(self.pods.get(name, ())),
+                leaving=sum(pod.leaving for pod in self.pods.get(name, ())),
+                unplaced=self.unplaced(name),
                 quiet=name not in self.busy,
                 idle_since=self.idle.get(name),
                 hopeless="its model cannot be loaded" if name in self.dead else "",
@@ -99,9 +128,37 @@ class World:
             told=self.told,
         )
 
+    def staying(self, name: str) -> list[Pod]:
+        return [pod for pod in self.pods.get(name, ()) if not pod.leaving]
+
     def ready(self, name: str) -> int:
         """Not more than are to stay."""
-        return min(sum(self.pods.get(name, ())), self.asked.get(name, 0))
+        return min(sum(pod.ready for pod in self.staying(name)), self.asked.get(name, 0))
+
+    def unplaced(self, name: str) -> int:
+        """Of those that are to stay."""
+        pods = self.staying(name)
+        lacks = self.asked.get(name, 0) - sum(bool(pod.node) for pod in pods)
+        return max(0, min(lacks, sum(pod.refused and not pod.node for pod in pods)))
+
+    def free(self, name: str) -> int:
+        node = self.nodes[name]
+        here = [pod for pods in self.pods.values() for pod in pods if pod.node == name]
+        return 0 if node.cordoned else max(0, node.devices - node.others - len(here))
+
+    def places(self) -> Places:
+        """What a count of the cluster would say."""
+        open_ = [node for node in self.nodes.values() if not node.cordoned]
+        return Places(
+            fits=sum(map(self.free, self.nodes)),
+            total=sum(max(0, node.devices - node.others) for node in open_),
+            elsewhere=sum(
+                pod.node in self.nodes and self.nodes[pod.node].cordoned
+                for pods in self.pods.values()
+                for pod in pods
+            ),
+            says="as many as there are",
+        )
 
     @property
     def served(self) -> bool:
@@ -112,87 +169,77 @@ class World:
     def look(self) -> Iterator[None]:
         facts = self.facts()
         plan = progress.decide(facts)
-        self.check_plan(facts, plan)
+        if plan.counts:
+            facts = replace(facts, places=self.places())
+            plan = progress.decide(facts)
+        laws.plan(self, facts, plan)
+        laws.choice(self, facts, plan)
         yield
         for name, pods in plan.pods.items():
             if pods > self.asked.get(name, 0):
+                laws.room(self, facts, plan, name)
                 self.asked[name] = pods
                 yield
         if dict(plan.weights) != self.written:
-            self.check_shift(facts, plan)
+            laws.shift(self, facts, plan)
             self.written = dict(plan.weights)
             self.version += 1
             yield
         for name in list(self.asked):
             pods = plan.pods.get(name, 0)
             if pods < self.asked[name]:
-                self.check_shrink(name, pods)
+                laws.shrink(self, facts, name, pods)
                 self.asked[name] = pods
                 yield
         self.stable, self.told, self.idle = plan.stable, plan.told, dict(plan.idle_since)
+        self.parted = self.parted or (plan.told is not None and plan.told.surge == Surge.RECREATE)
 
-    # The laws.
-
-    def check_plan(self, facts: Facts, plan: Progress) -> None:
-        if sum(plan.weights.values()) != WHOLE or min(plan.weights.values()) <= 0:
-            raise Broken(f"the weights {plan.weights} do not sum to {WHOLE}")
-        if progress.decide(facts) != plan:
-            raise Broken("the same facts gave another answer")
-        if facts.verbs.aborted and facts.stable and facts.wanted != facts.stable:
-            grown = plan.weights.get(facts.wanted, 0) > facts.weight(facts.wanted)
-            if grown:
-                raise Broken("a rollout that was aborted goes on")
-
-    def check_shift(self, facts: Facts, plan: Progress) -> None:
-        """On what was seen, which is all that an operator can answer for."""
-        if facts.stable is None or facts.demand == 0:
-            return
-        forward = plan.weights.get(facts.wanted, 0) > facts.weight(facts.wanted)
-        lent = not facts.arm(facts.stable).ready  # a share that has nobody is lent at once
-        if forward and facts.wanted != facts.stable and not facts.served and not lent:
-            raise Broken("a shift began before the one before it was served")
-        for name, parts in plan.weights.items():
-            if parts <= facts.weight(name):
-                continue
-            usable = facts.arm(name).usable
-            givers = [n for n, has in facts.written.items() if has > plan.weights.get(n, 0)]
-            # Who cannot carry what it has gives it up all the same.
-            weak = all(facts.arm(n).usable < needed(facts.weight(n), facts.demand) for n in givers)
-            if usable == 0 or (usable < needed(parts, facts.demand) and not weak):
-                raise Broken(f"{name} got {parts} parts with {usable} pods")
-
-    def check_shrink(self, name: str, pods: int) -> None:
-        """Whoever may still be sent something keeps the pods for it."""
-        if self.demand == 0:
-            return
-        shares = [self.written.get(name, 0), *(r.serves.get(name, 0) for r in self.routers)]
-        least = needed(max(shares), self.demand) if max(shares) else 0
-        if pods < least:
-            raise Broken(f"{name} shrinks to {pods} pods while a router gives it {max(shares)}")
-
-    def check_traffic(self) -> None:
-        """What every router does at this moment."""
-        for router in self.routers:
-            for name in router.serves:
-                if name == self.stable and name not in self.hurt and not self.ready(name):
-                    raise Broken(f"{name} gets requests and has no pod, and nobody took them")
+    @property
+    def bounded(self) -> bool:
+        return bool(self.nodes) or self.policy.surge in (Surge.IN_PLACE, Surge.RECREATE)
 
     # The others.
 
     def controllers(self) -> None:
         for name in {*self.asked, *self.pods}:
             there = self.pods.setdefault(name, [])
-            want = self.asked.get(name, 0)
-            if len(there) < want and (self.calm or self.chance.random() < 0.8):
-                there.append(False)
-            elif len(there) > want:
-                there.remove(min(there))
-            if name not in self.dead and (self.calm or self.chance.random() < 0.7):
-                unready = [i for i, ready in enumerate(there) if not ready]
+            there[:] = [p for p in there if not p.leaving or not self.by_chance(0.6)]
+            staying, want = self.staying(name), self.asked.get(name, 0)
+            if len(staying) < want and self.by_chance(0.8):
+                there.append(Pod())
+            elif len(staying) > want:
+                min(staying, key=lambda pod: (pod.ready, bool(pod.node))).leaving = True
+            if name not in self.dead and self.by_chance(0.7):
+                unready = [pod for pod in self.staying(name) if pod.node and not pod.ready]
                 if unready:
-                    there[self.chance.choice(unready)] = True
-            if self.ready(name) >= want:
+                    self.chance.choice(unready).ready = True
+            if want and self.ready(name) >= want:
                 self.hurt.discard(name)
+
+    def scheduler(self) -> None:
+        for pod in [pod for name in self.pods for pod in self.staying(name) if not pod.node]:
+            room = [name for name in self.nodes if self.free(name)]
+            pod.refused = bool(self.nodes) and not room
+            if not pod.refused and self.by_chance(0.8):
+                pod.node = self.chance.choice(room) if room else "any"
+
+    def evictions(self) -> None:
+        """Whoever drains a node asks for each of its pods, and hears no while the disruption
+        budget of its revision (one less than it asks for, from two on) is used up."""
+        for name in sorted(self.pods):
+            for pod in self.staying(name):
+                if not (pod.node in self.nodes and self.nodes[pod.node].cordoned):
+                    continue
+                asked = self.asked.get(name, 0)
+                ready = sum(pod.ready for pod in self.staying(name))
+                if asked >= 2 and pod.ready and ready < asked:
+                    continue
+                if asked < 2:
+                    self.hurt.add(name)
+                pod.leaving = True
+
+    def by_chance(self, share: float) -> bool:
+        return self.calm or self.chance.random() < share
 
     def kubelet(self) -> None:
         """Each router hears of the newest weights, or not yet."""
@@ -212,16 +259,30 @@ class World:
     def trouble(self) -> None:
         if self.calm:
             return
-        match self.chance.randrange(10):
+        match self.chance.randrange(12):
             case 0:
                 name = self.chance.choice(sorted(self.pods) or ["r1"])
                 if self.pods.get(name):
-                    self.pods[name][self.chance.randrange(len(self.pods[name]))] = False
+                    self.chance.choice(self.pods[name]).ready = False
                     self.hurt.add(name)
             case 1:
                 self.routers[self.chance.randrange(2)] = Router(dict(self.written), self.version)
             case 2 if self.chance.random() < 0.3:
                 self.told, self.idle = None, {}  # somebody emptied the status, but for what serves
+
+            case 3 | 4 if self.nodes:
+                node = self.nodes[self.chance.choice(sorted(self.nodes))]
+                node.cordoned = not node.cordoned
+            case 5 if self.nodes:
+                name = self.chance.choice(sorted(self.nodes))
+                node, least = (
+                    self.nodes[name],
+                    sum(n.devices - n.others for n in self.nodes.values()),
+                )
+                if node.others and self.chance.random() < 0.5:
+                    node.others -= 1
+                elif self.free(name) and least > 1:
+                    node.others += 1
 
     def people(self) -> None:
         if self.calm:
@@ -261,9 +322,14 @@ class World:
             steps=steps,
             on_failure=failing,
             full=any(not step.weight for step in steps),
+            surge=self.chance.choice((Surge.AUTO,) * 5 + tuple(Surge)),
+            accelerated=bool(self.nodes),
             bake=self.chance.choice((timedelta(0), timedelta(0), timedelta(minutes=2))),
         )
 
     @property
     def others(self) -> tuple[object, ...]:
-        return (self.controllers, self.kubelet, self.requests, self.time, self.trouble, self.people)
+        return (
+            self.controllers, self.scheduler, self.evictions, self.kubelet, self.requests,
+            self.time, self.trouble, self.people,
+        )  # fmt: skip

@@ -12,12 +12,13 @@ from typing import Any, Final
 from modelfleet_contract import HTTP_PORT_NAME
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
-from modelfleet_operator.api.moments import written_time
+from modelfleet_operator.api.moments import read_time, written_time
 from modelfleet_operator.router import pod as router_pod
 from modelfleet_operator.router.site import WHOLE
 from modelfleet_operator.seen import Json
 from tests.unit.operator.builders import NAMESPACE, NOW
 from tests.unit.operator.memory_api import MemoryApi
+from tests.unit.operator.routed import gpus
 from tests.unit.operator.routed.data_plane import DataPlane, Envoy
 from tests.unit.operator.world import FAILED, is_leaving, model_of
 
@@ -157,7 +158,9 @@ class Kubernetes:
                 if pod["metadata"]["name"] not in heard_of:
                     self.remove_pod(pod)
             elif "nodeName" not in pod["spec"]:
-                self._change(pod, spec={"nodeName": "node-1"})
+                node = gpus.place(self.api, pod)
+                placed = {"spec": {"nodeName": node}, "status": {"conditions": []}}
+                self._change(pod, **(placed if node else {"status": gpus.UNPLACED}))
             elif is_router(pod):
                 self._run_router(pod)
             elif model_of(pod).startswith(BROKEN) or model_of(pod) in self.sick:
@@ -242,6 +245,15 @@ class Kubernetes:
             chance, self.chance = self.chance, None
             self.endpoints()
             self.chance = chance
+        self._end_of_grace()
+
+    def _end_of_grace(self) -> None:
+        """Whatever still runs when its time is over is killed, at once or some seconds late."""
+        late = 0 if self.chance is None else self.chance.randint(0, 5)
+        for pod in self.api.all(kinds.POD):
+            until = read_time(pod["metadata"].get("deletionTimestamp"))
+            if until is not None and until + timedelta(seconds=late) <= self.now:
+                self.remove_pod(pod)
 
     @property
     def others(self) -> tuple[Callable[[], None], ...]:

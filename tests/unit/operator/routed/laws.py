@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
+from modelfleet_operator.api.rollout import Surge
 from modelfleet_operator.children import routing
 from modelfleet_operator.plan import replicas, variants
 from modelfleet_operator.plan.rollout.capacity import needed
@@ -131,7 +132,9 @@ def what_gets_requests_keeps_the_pods_for_them(w: RoutedWorld, write: Write) -> 
     variant = _variant(w, kinds.DEPLOYMENT, write.name)
     if variant not in w.sights[name]:
         return  # it leaves, and nobody says any more how many pods it needs
-    demand = min(w.sights[name][variant].demand, w.demand(name, variant))
+    if w.variant(name, variant).get("rollout", {}).get("surge") == Surge.RECREATE:
+        return  # it goes for the other, and that was said
+    demand = min(w.sights[name][variant].carrying, w.demand(name, variant))
     share = w.share(name, write.name) if _is_called(w, name, write.name) else 0
     if w.behind_routers(name) and w.written(name).get(write.name):
         share = max(share, w.shares(name)[variant].get(write.name, 0))
@@ -192,13 +195,13 @@ def _grows_only_with_the_pods_for_it(seen: Sight, now: Mapping[str, int]) -> Non
     givers = [each for each, had in seen.written.items() if had > now.get(each, 0)]
     # Who cannot carry what it has gives it up all the same.
     weak = all(
-        seen.usable.get(each, 0) < needed(seen.written[each], seen.demand) for each in givers
+        seen.usable.get(each, 0) < needed(seen.written[each], seen.carrying) for each in givers
     )
     for revision, parts in now.items():
         if parts <= seen.written.get(revision, 0):
             continue
         usable = seen.usable.get(revision, 0)
-        if usable == 0 or (usable < needed(parts, seen.demand) and not weak):
+        if usable == 0 or (usable < needed(parts, seen.carrying) and not weak):
             raise Broken(f"{revision} got {parts} parts of {seen.demand} with {usable} pods")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
+from modelfleet_operator.api.rollout import Surge
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.children import routing
 from modelfleet_operator.cluster.errors import Conflict
@@ -48,6 +49,8 @@ class Sight:
     """What there was to see of a variant when a look at its deployment began."""
 
     demand: int = 0
+    carrying: int = 0
+    """By so many of them all of the traffic has to be carried, by the way that was told."""
     wanted: str = ""
     stable: str | None = None
     written: dict[str, int] = field(default_factory=dict)
@@ -303,12 +306,26 @@ class RoutedWorld(Kubernetes):
     def _sight(self, name: str, variant: str, spec: Spec) -> Sight:
         return Sight(
             demand=self.demand(name, variant),
+            carrying=self.carrying(name, variant, spec),
             wanted=revision_name(name, variant, spec),
             stable=self.variant(name, variant).get("stable"),
             written=dict(self.shares(name).get(variant, {})),
             served=self.all_serve(name),
             usable={each: self._usable(each) for each in self.revisions(name)},
         )
+
+    def carrying(self, name: str, variant: str, spec: Spec) -> int:
+        """In place, one place is always empty; and on the way back what stands is exchanged."""
+        demand, told = self.demand(name, variant), self.variant(name, variant).get("rollout") or {}
+        if told.get("surge") == Surge.RECREATE:
+            self.excused.add(name)  # it was said that nothing serves for a while
+            return 1
+        if told.get("surge") == Surge.IN_PLACE:
+            return max(1, min(demand, demand + int(told.get("spare", 0)) - 1))
+        if spec.accelerator is None or (told and not told.get("failed")):
+            return demand
+        stands = sum(self.desired(each) for each in self.revisions(name))
+        return max(1, min(demand, stands - 1))
 
     def _usable(self, revision: str) -> int:
         reached = [

@@ -58,10 +58,11 @@ class Crowd:
         return Counted(at, {"pod": 0.0}, {arm: self._sums(arm) for arm in "ab"})
 
     def _sums(self, arm: str) -> Sums:
-        requests, errors = self._column(arm, [True] * USERS), self._column(arm, self._fails)
-        clicked = self._column(arm, self._clicks)
-        value = Values(requests, clicked, clicked.whole, clicked.whole)
-        return Sums(requests, errors, {"clicked": value})
+        columns = [self._column(arm, only) for only in ([True] * USERS, self._fails, self._clicks)]
+        clicks = columns[2].whole
+        return Sums(
+            columns[0], columns[1], {"clicked": Values(columns[0], columns[2], clicks, clicks)}
+        )
 
     def _column(self, arm: str, only: list[bool]) -> Column:
         buckets: dict[int, float] = {}

@@ -1,0 +1,1 @@
+"""What the pair of routers costs, and how soon it follows: see `__main__.py`."""
