@@ -101,6 +101,17 @@ def split(**percent: int) -> When:
     return both(*(routed(model, parts) for model, parts in percent.items()))
 
 
+def concluded(word: str, ratio: str = "Ok") -> When:
+    """So much can be concluded of the variants, and whether they got their shares."""
+
+    def when(world: RoutedWorld) -> bool:
+        found = world.status().get("experiment", {})
+        told = found.get("sampleRatio", {}).get("verdict")
+        return word in found.get("message", "") and told == ratio
+
+    return when
+
+
 STORIES = (
     Story("two variants from the beginning", ab(80), (), both(
         serves("v1, v2"), split(v1=80, v2=20), runs("v1", 2), runs("v2", 2)
@@ -164,6 +175,19 @@ STORIES = (
              say_of("challenger", labels.PROMOTE)),
         ),
         both(serves("v1, v3"), split(v1=80, v3=20), runs("v2", 0)),
+    ),
+    Story(
+        "a challenger that fails is told, also when it has rolled out to another that does",
+        ab(50, b="failing2"),
+        (
+            (concluded("challenger has more errors than control"), ab(50, b="failing3")),
+            (both(serves("v1, failing3"), concluded("challenger has more errors than control")),
+             ab(80, b="failing3")),
+        ),
+        both(
+            split(v1=80, failing3=20),
+            concluded("challenger has more errors than control"),
+        ),
     ),
     Story(
         "both roll out, one is aborted",
