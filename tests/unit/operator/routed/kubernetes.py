@@ -158,9 +158,7 @@ class Kubernetes:
                 if pod["metadata"]["name"] not in heard_of:
                     self.remove_pod(pod)
             elif "nodeName" not in pod["spec"]:
-                node = gpus.place(self.api, pod)
-                placed = {"spec": {"nodeName": node}, "status": {"conditions": []}}
-                self._change(pod, **(placed if node else {"status": gpus.UNPLACED}))
+                self._change(pod, **gpus.scheduled(self.api, pod))
             elif is_router(pod):
                 self._run_router(pod)
             elif model_of(pod).startswith(BROKEN) or model_of(pod) in self.sick:
@@ -249,10 +247,9 @@ class Kubernetes:
 
     def _end_of_grace(self) -> None:
         """Whatever still runs when its time is over is killed, at once or some seconds late."""
-        late = 0 if self.chance is None else self.chance.randint(0, 5)
-        for pod in self.api.all(kinds.POD):
-            until = read_time(pod["metadata"].get("deletionTimestamp"))
-            if until is not None and until + timedelta(seconds=late) <= self.now:
+        late = timedelta(seconds=0 if self.chance is None else self.chance.randint(0, 5))
+        for pod in filter(is_leaving, self.api.all(kinds.POD)):
+            if (read_time(pod["metadata"]["deletionTimestamp"]) or NOW) + late <= self.now:
                 self.remove_pod(pod)
 
     @property
