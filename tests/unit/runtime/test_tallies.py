@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable
+from itertools import count
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.experiment.posted import MOST_POSTS, read
 from modelfleet_runtime.experiment.remembered import Remembered
 from modelfleet_runtime.experiment.returned import check, declared, seen
-from modelfleet_runtime.experiment.tallies import FRESH_S, MOST_OTHERS
+from modelfleet_runtime.experiment.tallies import FRESH_S, MOST_SUMS
 from modelfleet_runtime.experiment.tallies import Tallies as Kept
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.signature import Array, DType, Signature, TensorSpec
@@ -32,6 +33,15 @@ BUCKETS = st.none() | st.integers(0, CALLER_BUCKETS - 1)
 
 def kept(experiment: Experiment) -> Tallies:
     return Tallies.from_json(asyncio.run(experiment.tallies.page()))
+
+
+def small(most: int) -> Kept:
+    """With room for so few sums. Each of its pages is made anew."""
+    return Kept("m-own", lambda: (0, 0), now=count(step=10 * FRESH_S).__next__, most=most)
+
+
+def told(tallies: Kept) -> Tallies:
+    return Tallies.from_json(asyncio.run(tallies.page()))
 
 
 def made(feedback: Iterable[str] = ("clicked", "rating"), values: Iterable[str] = ()) -> Experiment:
@@ -220,17 +230,78 @@ def test_bounds_of_what_is_posted() -> None:
         made(feedback=()).feedback.take(one.encode(), None)
 
 
-def test_ids_cannot_name_any_number_of_revisions() -> None:
+def test_ids_of_revisions_that_never_were_do_not_silence_one_that_is() -> None:
     experiment = made()
     take = experiment.feedback.take
-    for number in range(MOST_OTHERS):
-        take(f'{{"id": "r{number}.a", "values": {{"clicked": 1}}}}'.encode(), None)
-    with pytest.raises(BadInput, match=f"{MOST_OTHERS} revisions"):
-        take(b'[{"id": "own.a", "values": {"clicked": 1}},'
-             b' {"id": "one-more.a", "values": {"clicked": 1}}]', None)  # fmt: skip
-    assert take(b'{"id": "own.a", "values": {"clicked": 1}}', None).counted == 1
-    assert take(b'{"id": "r3.b", "values": {"clicked": 1}}', None).counted == 1
-    assert len(kept(experiment).revisions) == 1 + MOST_OTHERS
+    take(b'{"id": "own.a", "values": {"clicked": 1}}', None)
+    forged = [{"id": f"r{n}.a", "values": {"clicked": 1}} for n in range(MOST_POSTS)]
+    assert take(json.dumps(forged).encode(), None).counted == MOST_POSTS
+    assert take(b'{"id": "real.a", "values": {"clicked": 1}}', None).counted == 1
+    assert take(b'{"id": "own.b", "values": {"clicked": 1}}', None).counted == 1
+    revisions = kept(experiment).revisions
+    assert revisions["digits-real"].values["clicked"].sum == 1
+    assert revisions["digits-own"].values["clicked"].sum == 2
+    assert len(revisions) == MOST_SUMS
+
+
+def test_the_other_revision_that_was_posted_to_least_recently_goes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tallies = small(most=5)
+    for revision in ("m-own", "m-a", "m-b", "m-c", "m-a", "m-d"):
+        tallies.add(revision, "clicked", 1.0, None)
+    before = told(tallies)
+    assert before.revisions.keys() == {"m-own", "m-a", "m-b", "m-c", "m-d"}
+    tallies.add("m-b", "rating", 1.0, None)
+    after = told(tallies)
+    assert after.revisions.keys() == {"m-own", "m-a", "m-b", "m-d"}
+    assert after.revisions["m-b"].values.keys() == {"clicked", "rating"}
+    tallies.add("m-own", "rating", 1.0, None)
+    assert told(tallies).revisions.keys() == {"m-own", "m-b", "m-d"}
+    assert caplog.text.count("what was posted for revision m-c is not counted here") == 1
+    assert "m-a" not in caplog.text
+
+
+NAMES = ("clicked", "stars")
+POSTED = st.tuples(
+    st.sampled_from(["m-own", *(f"m-{n}" for n in range(6))]), st.sampled_from(NAMES)
+)
+
+
+@given(st.lists(POSTED, max_size=40))
+def test_a_count_falls_only_where_the_page_has_another_boot(posted: list[tuple[str, str]]) -> None:
+    tallies = small(most=5)
+    boot, before = told(tallies).boot, dict[tuple[str, str], int]()
+    for key in posted:
+        tallies.add(*key, 1.0, None)
+        page = told(tallies)
+        now = {
+            (revision, name): value.requests
+            for revision, tally in page.revisions.items()
+            for name, value in tally.values.items()
+        }
+        assert len(now) <= 5
+        assert now[key] == before.get(key, 0) + 1
+        kept_all = all(now.get(each, 0) >= requests for each, requests in before.items())
+        assert kept_all == (page.boot == boot)
+        boot, before = page.boot, now
+    for name in NAMES:
+        assert before.get(("m-own", name), 0) == posted.count(("m-own", name))
+
+
+async def test_what_is_dropped_while_a_page_is_made_is_in_it_under_the_earlier_boot() -> None:
+    """Else the next page had less, under the same boot."""
+    tallies = small(most=3)
+    for revision in ("m-own", "m-a", "m-b"):
+        tallies.add(revision, "clicked", 1.0, None)
+    making = asyncio.create_task(tallies.page())
+    await asyncio.sleep(0)
+    tallies.add("m-c", "clicked", 1.0, None)
+    assert not making.done()
+    begun, after = (Tallies.from_json(page) for page in (await making, await tallies.page()))
+    assert begun.revisions.keys() == {"m-own", "m-a", "m-b"}
+    assert after.revisions.keys() == {"m-own", "m-b", "m-c"}
+    assert begun.boot != after.boot
 
 
 # -- returned
