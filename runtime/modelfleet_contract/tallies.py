@@ -75,7 +75,7 @@ class RevisionTally(_Read):
 
     requests: Count = 0
     """Inferences that were answered, with whatever status. Those whose client left are not among
-    them. 0 for a revision that this pod does not serve."""
+    them. Only of the revision that this pod serves."""
     errors: Count = 0
     """Of those, the ones answered with a status of 500 and above."""
     callers: CallerCounts = CallerCounts()
@@ -93,7 +93,8 @@ class Tallies(_Read):
     started: FiniteFloat
     """Unix time in seconds."""
     buckets: Annotated[int, Field(ge=1, le=CALLER_BUCKETS)]
-    """How many there are: the operator compares bucket with bucket only where pods agree."""
+    """How many there are on this page, a divisor of CALLER_BUCKETS: a caller's bucket counts in its
+    remainder. By the remainders pods can be added up whose numbers of buckets differ."""
     revisions: Mapping[str, RevisionTally] = {}
     """By the revision's full name."""
 

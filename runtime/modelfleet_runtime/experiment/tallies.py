@@ -17,19 +17,28 @@ from collections.abc import Callable
 
 import orjson
 
-from modelfleet_contract import CALLER_BUCKETS
-
 log = logging.getLogger("modelfleet.experiment")
+
+BUCKETS = 128
+"""A caller's bucket counts in one of these. The operator concludes from no more of them."""
 
 MOST_SUMS = 96
 """Values of a revision, each with sums of its own. The revision that is served here has 24 at most;
-the others have room for 72 or more. An id names its revision, and anybody can write one."""
+the others have room for 72 or more. An id names its revision, and anybody can write one.
+
+So the page stays below 1 MiB. At worst, with 20 digits of a count, 24 characters of a sum and 23 of
+squares:
+
+    a bucket    "127":[COUNT,SUM,SQUARES],                                       78 bytes
+    its value   128 * 78, a name (63), a revision of its own (127), 4 numbers    10,400
+    the page    96 * 10,400, requests and errors by bucket (7,000)               1,005,400
+"""
 
 FRESH_S = 1.0
 """A page is made at most once in so many seconds."""
 
-_COUNTS = array("Q", bytes(8 * CALLER_BUCKETS))
-_NUMBERS = array("d", bytes(8 * CALLER_BUCKETS))
+_COUNTS = array("Q", bytes(8 * BUCKETS))
+_NUMBERS = array("d", bytes(8 * BUCKETS))
 
 
 class ValueSums:
@@ -59,9 +68,10 @@ class ValueSums:
         if self._counts is None:
             self._counts = _COUNTS[:]
             self._sums, self._squares = _NUMBERS[:], _NUMBERS[:]
-        self._counts[bucket] += 1
-        self._sums[bucket] += value
-        self._squares[bucket] += square
+        at = bucket % BUCKETS
+        self._counts[at] += 1
+        self._sums[at] += value
+        self._squares[at] += square
 
     def told(self) -> dict[str, object]:
         counts, sums, squares = self._counts or (), self._sums, self._squares
@@ -115,9 +125,10 @@ class Tallies:
         """A request with a caller was answered."""
         if self._requests is None or self._errors is None:
             self._requests, self._errors = _COUNTS[:], _COUNTS[:]
-        self._requests[bucket] += 1
+        at = bucket % BUCKETS
+        self._requests[at] += 1
         if failed:
-            self._errors[bucket] += 1
+            self._errors[at] += 1
 
     def add(self, revision: str, name: str, value: float, bucket: int | None) -> None:
         """One more value. The names of one process are few; its revisions may be any number."""
@@ -168,20 +179,19 @@ class Tallies:
             told = {}
             for name, sums in list(values.items()):
                 told[name] = orjson.Fragment(orjson.dumps(sums.told()))
-                await asyncio.sleep(0)  # a full one takes half a millisecond, and many may be
-            revisions[revision] = {**self._answered(revision), "values": told}
+                await asyncio.sleep(0)  # a full one takes some time, and many may be
+            answered = self._answered() if revision == self.revision else {}
+            revisions[revision] = {**answered, "values": told}
         return orjson.dumps(
             {
                 "boot": boot,
                 "started": self._started,
-                "buckets": CALLER_BUCKETS,
+                "buckets": BUCKETS,
                 "revisions": revisions,
             }
         )
 
-    def _answered(self, revision: str) -> dict[str, object]:
-        if revision != self.revision:
-            return {"requests": 0, "errors": 0, "callers": {"requests": {}, "errors": {}}}
+    def _answered(self) -> dict[str, object]:
         requests, errors = self._totals()
         by_caller = {"requests": _sparse(self._requests), "errors": _sparse(self._errors)}
         return {"requests": requests, "errors": errors, "callers": by_caller}

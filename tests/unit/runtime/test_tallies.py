@@ -18,17 +18,19 @@ from modelfleet_contract import (
     Tallies,
     bucket_of,
 )
+from modelfleet_contract.values import MOST_FEEDBACK, MOST_VALUES
+from modelfleet_operator.statistics import callers
 from modelfleet_runtime.errors import BadInput, CannotServe, NotFound
 from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.experiment.posted import MOST_POSTS, read
 from modelfleet_runtime.experiment.remembered import Remembered
 from modelfleet_runtime.experiment.returned import check, declared, seen
-from modelfleet_runtime.experiment.tallies import FRESH_S, MOST_SUMS
+from modelfleet_runtime.experiment.tallies import BUCKETS, FRESH_S, MOST_SUMS
 from modelfleet_runtime.experiment.tallies import Tallies as Kept
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.signature import Array, DType, Signature, TensorSpec
 
-BUCKETS = st.none() | st.integers(0, CALLER_BUCKETS - 1)
+CALLERS = st.none() | st.integers(0, CALLER_BUCKETS - 1)
 
 
 def kept(experiment: Experiment) -> Tallies:
@@ -64,11 +66,11 @@ def test_with_callers_the_totals_are_the_sums_over_buckets(
     assert tally.requests == len(answers) == sum(tally.callers.requests.values())
     failed = [caller for caller, status in answers if status >= 500]
     assert tally.errors == len(failed) == sum(tally.callers.errors.values())
-    assert tally.callers.requests.keys() == {bucket_of(caller) for caller, _ in answers}
-    assert tally.callers.errors.keys() == {bucket_of(caller) for caller in failed}
+    assert tally.callers.requests.keys() == {bucket_of(c) % BUCKETS for c, _ in answers}
+    assert tally.callers.errors.keys() == {bucket_of(c) % BUCKETS for c in failed}
 
 
-@given(st.lists(st.tuples(st.integers(-1000, 1000), BUCKETS)))
+@given(st.lists(st.tuples(st.integers(-1000, 1000), CALLERS)))
 def test_a_values_totals_are_the_sums_over_buckets_and_what_had_no_caller(
     numbers: list[tuple[int, int | None]],
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_values_totals_are_the_sums_over_buckets_and_what_had_no_caller(
         assert not found
         return
     value = found["rating"]
+    assert value.callers.keys() == {at % BUCKETS for _, at in numbers if at is not None}
     alone = [number for number, bucket in numbers if bucket is None]
     assert value.requests == len(numbers)
     assert value.nonzero == sum(number != 0 for number, _ in numbers)
@@ -134,6 +137,40 @@ def test_what_is_posted_counts_for_the_revision_and_the_caller_that_the_id_names
     assert revisions["digits-own"].values["rating"].callers == {17: (1, -2.5, 6.25)}
     assert revisions["digits-old"].values["clicked"].callers == {5: (1, 1.0, 1.0)}
     assert revisions["digits-old"].requests == 0
+
+
+def test_callers_are_told_by_as_many_buckets_as_the_operator_has() -> None:
+    experiment = made()
+    for bucket in (5, 5 + BUCKETS, CALLER_BUCKETS - 1):
+        experiment.tallies.add("digits-own", "rating", 2.0, bucket)
+    page = kept(experiment)
+    assert page.buckets == BUCKETS
+    assert page.buckets % callers.BUCKETS == CALLER_BUCKETS % BUCKETS == 0
+    found = page.revisions["digits-own"].values["rating"].callers
+    assert found == {5: (2, 4.0, 8.0), BUCKETS - 1: (1, 2.0, 4.0)}
+
+
+def test_the_fullest_page_is_below_one_mebibyte() -> None:
+    deployment = "d" * 63
+    tallies = Kept(f"{deployment}-{'o' * 63}", lambda: (2**64 - 1, 2**64 - 1))
+    number = -1.2345678901234567e-100  # sums and squares are written as long as any
+    posted = [f"{n:02d}{'n' * 61}" for n in range(MOST_FEEDBACK)]
+    own = [*posted, *(f"{n:02d}{'v' * 61}" for n in range(MOST_VALUES))]
+    others = [f"{deployment}-{n:02d}{'r' * 61}" for n in range(MOST_SUMS)]
+    for bucket in range(CALLER_BUCKETS):
+        tallies.answered(bucket, failed=True)
+        for name in own:
+            tallies.add(tallies.revision, name, number, bucket)
+    for revision in others[: MOST_SUMS - len(own)]:
+        for bucket in range(BUCKETS):
+            tallies.add(revision, posted[0], number, bucket)
+    page = asyncio.run(tallies.page())
+    read = Tallies.from_json(page)
+    sums = [value for one in read.revisions.values() for value in one.values.values()]
+    assert len(sums) == MOST_SUMS
+    assert all(len(value.callers) == BUCKETS for value in sums)
+    longer = len(str(2**64 - 1)) - 1  # counts of one digit may become as long as that
+    assert len(page) + longer * (MOST_SUMS * (BUCKETS + 2) + 2 * BUCKETS) < 1024 * 1024
 
 
 def test_the_same_id_and_name_count_once() -> None:
