@@ -75,7 +75,7 @@ def _comparison(
         high=shown(result.high),
         p_value=p_text(found.p_value),
         differs=found.differs,
-        message=_conclusion(known, metric, found, goal) + _assumed(known, metric),
+        message=_conclusion(known, metric, found, goal) + _assumed(known, found.arm, metric),
     )
 
 
@@ -126,12 +126,12 @@ def _figures(metric: Metric, result: Result) -> str:
     return f"{sign}{point}{unit} ({low} to {high})"
 
 
-def _assumed(known: Trial, metric: Metric) -> str:
+def _assumed(known: Trial, arm: str, metric: Metric) -> str:
     """What was not measured is said."""
     if not known.design.sticky or known.measured(metric) or metric.measure is Measure.VALUE:
         return ""
     return (
-        f"; callers stick to a variant, and that {known.effect(metric):g} of their requests tell "
+        f"; callers stick to a variant, and that {known.effect(arm, metric):g} of their requests tell "
         "as much as one is assumed"
     )
 

@@ -34,6 +34,10 @@ TAIL = 0.95
 ASSUMED_EFFECT = 3.0
 """So many requests count as one where callers stick and nobody counts by caller."""
 
+MANY_ALIKE = 4.0
+"""A design effect above which it is too rough an approximation to be trusted alone: arms are
+compared bucket by bucket as well, and what both find counts."""
+
 _NO_CALLERS = "callers stick to a variant, and no pod has seen who they are"
 
 
@@ -82,6 +86,11 @@ class Design:
                 if arm != self.control and asked and not unseen:
                     yield arm, metric
 
+    def by_mean(self) -> Iterable[tuple[str, Metric]]:
+        """Those that are compared by means of requests or of buckets: values, and errors where
+        callers stick."""
+        return self.pairs(Measure.VALUE, *((Measure.ERRORS,) if self.sticky else ()))
+
     @property
     def fingerprint(self) -> int:
         return zlib.crc32(repr(self).encode())
@@ -120,7 +129,7 @@ class Trial:
                 (arm, metric.name): RateComparison()
                 for arm, metric in design.pairs(Measure.ERRORS, Measure.SLOW)
             },
-            values={(arm, m.name): MeanComparison() for arm, m in design.pairs(Measure.VALUE)},
+            values={(arm, m.name): MeanComparison() for arm, m in design.by_mean()},
             limits={m.name: m.limit_ms for m in design.metrics if m.limit_ms is not None},
         )
 
@@ -188,19 +197,24 @@ class Trial:
             limit = limits.get(metric.name)
             key = (arm, metric.name)
             rates[key] = rates[key].add(
-                _tally(control, limit), _tally(ours, limit), seconds, self.effect(metric)
+                _tally(control, limit), _tally(ours, limit), seconds, self.effect(arm, metric)
             )
         return rates
 
-    def effect(self, metric: Metric) -> float:
-        """How many requests count as one, where arms are compared by a yes/no metric."""
+    def effect(self, arm: str, metric: Metric) -> float:
+        """How many requests count as one, where an arm is compared by a yes/no metric: the larger
+        of its own and the control's, since either may have the callers who always fail."""
         if not self.design.sticky:
             return 1.0
         if not self.measured(metric):
             return ASSUMED_EFFECT
-        control = self.callers.of(self.design.control)
-        requests, errors = control.requests.buckets, control.errors.buckets
-        return means.design_effect([int(n) for n in requests], [int(x) for x in errors])
+        both = self.callers.of(self.design.control), self.callers.of(arm)
+        return max(
+            means.design_effect(
+                [int(n) for n in each.requests.buckets], [int(x) for x in each.errors.buckets]
+            )
+            for each in both
+        )
 
     def measured(self, metric: Metric) -> bool:
         """The pods count by caller what the metric is of. They do not know how long a request took
@@ -232,11 +246,15 @@ class Trial:
     def result(self, arm: str, metric: Metric, alpha: float) -> Result:
         key = (arm, metric.name)
         if metric.measure is not Measure.VALUE:
-            found = self.rates[key].result(alpha, self.effect(metric))
+            effect = self.effect(arm, metric)
+            found = self.rates[key].result(alpha, effect)
             if metric.measure is Measure.SLOW and metric.name not in self.limits:
                 waits = f"{BASELINE:,} requests of {self.design.control}, of which p95 is the limit"
                 return replace(found, waits_for=waits)
-            return found
+            if effect <= MANY_ALIKE or key not in self.values:
+                return found
+            control, ours = self._sample(self.design.control, metric.name), self._sample(*key)
+            return found.and_also(self.values[key].result(control, ours, alpha))
         samples = self._sample(self.design.control, metric.name), self._sample(*key)
         if self._has_units(key):
             return self.values[key].result(*samples, alpha)
@@ -350,6 +368,9 @@ def _tally(traffic: Traffic, limit_ms: float | None) -> Tally:
 
 def _sums(sums: Sums, metric: Metric) -> tuple[Column, Column, float, float]:
     """Of how many requests, the sum of the values, of their squares, and how many are not 0."""
+    if metric.measure is Measure.ERRORS:
+        failed = math.fsum(sums.errors.buckets)
+        return sums.requests, sums.errors, failed, failed
     value = sums.values.get(metric.value, Values())
     requests = sums.requests if metric.missing_is_zero else value.requests
     return requests, value.total, value.squares, value.nonzero
