@@ -131,8 +131,8 @@ def _assumed(known: Trial, arm: str, metric: Metric) -> str:
     if not known.design.sticky or known.measured(metric) or metric.measure is Measure.VALUE:
         return ""
     return (
-        f"; callers stick to a variant, and that {known.effect(arm, metric):g} of their requests tell "
-        "as much as one is assumed"
+        f"; callers stick to a variant, and that {known.effect(arm, metric):g} of their requests "
+        "tell as much as one is assumed"
     )
 
 
@@ -143,7 +143,7 @@ def _ratio(known: Trial) -> SampleRatioStatus:
     counts = {
         arm: known.callers.of(arm).requests.whole
         if sticky
-        else known.traffic.get(arm, Traffic()).requests
+        else known.traffic.get(arm, Traffic()).sent
         for arm in known.shares
     }
     whole, parts = sum(counts.values()), sum(known.shares.values())

@@ -59,7 +59,6 @@ class Result:
         parts = sorted((self.low / self.control, self.high / self.control))
         return self.difference / self.control, parts[0], parts[1]
 
-
     def and_also(self, other: "Result") -> "Result":
         """Of a yes/no metric: only what another method finds as well."""
         return replace(

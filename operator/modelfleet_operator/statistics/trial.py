@@ -107,7 +107,8 @@ class Trial:
     shares: Mapping[str, int]
     """Of the arms that have one."""
     ratio: SampleRatio
-    """Counts requests; of no meaning where callers stick."""
+    """Counts requests when they are sent: a slow arm answers later. Of no meaning where callers
+    stick."""
     ratio_by_callers: Evidence = _NOTHING
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     """Of this segment, by arm."""
@@ -159,10 +160,10 @@ class Trial:
         }
         callers = self.callers if counted is None else self.callers.add(counted)
         seen = replace(self, traffic=traffic, callers=callers, limits=self._limits(traffic))
-        came = [period.get(arm, Traffic()).requests for arm in self.shares]
+        sent = [period.get(arm, Traffic()).sent for arm in self.shares]
         return replace(
             seen,
-            ratio=self.ratio if self.design.sticky else self.ratio.add(came),
+            ratio=self.ratio if self.design.sticky else self.ratio.add(sent),
             ratio_by_callers=seen._ratio_by_callers(),
             rates=seen._rates(period, seconds, self.limits),
             values={
@@ -355,7 +356,7 @@ def _joined(before: Traffic | None, came: Traffic) -> Traffic:
         return came
     old, new = before.latency, came.latency
     if old is not None and new is not None and old.bounds != new.bounds:
-        return Traffic(before.requests + came.requests, before.errors + came.errors, new)
+        before = replace(before, latency=None)
     return before + came
 
 

@@ -28,7 +28,7 @@ def traffic(rng: Random, n: int, errors: float, slow: float = 0.0) -> Traffic:
     late = sum(rng.random() < slow for _ in range(n))
     counts = [0] * (len(LADDER) + 1)
     counts[LADDER.index(60)], counts[LADDER.index(400)] = n - late, late
-    return Traffic(n, failed, Histogram(LADDER, tuple(counts)))
+    return Traffic(n, failed, Histogram(LADDER, tuple(counts)), sent=n)
 
 
 def run(

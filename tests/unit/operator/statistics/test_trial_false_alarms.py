@@ -28,7 +28,11 @@ def test_equal_variants_differ_in_at_most_five_percent(share: float) -> None:
             n = sum(rng.random() < share for _ in range(PER_LOOK))
             x = sum(rng.random() < 0.03 for _ in range(n))
             y = sum(rng.random() < 0.03 for _ in range(PER_LOOK - n))
-            trial = trial.add({"a": Traffic(PER_LOOK - n, y), "b": Traffic(n, x)}, 30)
+            period = {
+                "a": Traffic(PER_LOOK - n, y, sent=PER_LOOK - n),
+                "b": Traffic(n, x, sent=n),
+            }
+            trial = trial.add(period, 30)
         found += differs(trial, ERRORS)
         assert not trial.mismatched
     assert found <= 0.05 * PAIRS
