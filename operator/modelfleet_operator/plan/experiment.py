@@ -50,7 +50,8 @@ def decide(
 ) -> ExperimentStatus | None:
     """`arms`: of every variant of the spec. `shares`: with which the routers were told to serve it,
     in parts of 10000. `steady`: every router does. `longest`: what a request may take, so
-    that what was sent under the shares before is answered by then. None: there is nothing to compare."""
+    that what was sent under the shares before is answered by then. None: there is nothing to
+    compare."""
     told = seen.resource.status.experiment
     design = design_of(spec)
     if design is None:

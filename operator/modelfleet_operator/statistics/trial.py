@@ -91,6 +91,15 @@ class Design:
         callers stick."""
         return self.pairs(Measure.VALUE, *((Measure.ERRORS,) if self.sticky else ()))
 
+    def asked(self, counted: Mapping[str, Sums]) -> Mapping[str, Sums]:
+        """Of what pods have counted, by arm, what is needed. Pods count every value that the spec
+        declares, and the resource has no room for all of them."""
+        names = {metric.value for metric in self.metrics if metric.measure is Measure.VALUE}
+        return {
+            arm: sums.only(() if arm in self.shadows else names, by_caller=self.sticky)
+            for arm, sums in counted.items()
+        }
+
     @property
     def fingerprint(self) -> int:
         return zlib.crc32(repr(self).encode())
@@ -158,7 +167,9 @@ class Trial:
             arm: _joined(self.traffic.get(arm), period.get(arm, Traffic()))
             for arm in self.design.arms
         }
-        callers = self.callers if counted is None else self.callers.add(counted)
+        callers = self.callers
+        if counted is not None:
+            callers = callers.add(replace(counted, arms=self.design.asked(counted.arms)))
         seen = replace(self, traffic=traffic, callers=callers, limits=self._limits(traffic))
         sent = [period.get(arm, Traffic()).sent for arm in self.shares]
         return replace(
@@ -297,8 +308,8 @@ class Trial:
         return Sample(int(requests.whole), int(nonzero), estimate)
 
     def to_text(self) -> str:
-        """Some 0.6 KB for each comparison by a yes/no metric; 0.5 KB for each arm where pods count
-        by caller, and up to 2 KB more for each value."""
+        """Some 0.6 KB for each comparison by a yes/no metric; where callers stick 1 to 2 KB more
+        for each arm, and up to 2.5 KB for each of its values; twice that once a pod is gone."""
         writer = Writer("seg", 1)
         self.ratio_by_callers.write(writer)
         parts = {
