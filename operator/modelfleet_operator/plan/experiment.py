@@ -59,26 +59,29 @@ def decide(
     arms = {arm: arms.get(arm, ()) for arm in design.arms}
     if not any(shares.get(arm, 0) > 0 for arm in arms):
         return told
-    known = None if told is None else _known(told, design)
+    # Most looks end here, so the evidence is only read where something is added to it.
+    same = told is not None and trial.shares_in(told.evidence, design) == trial.given_of(
+        design, shares
+    )
     if not steady:
         # What comes now belongs to no segment, unless only revisions of a variant change places.
-        moved = known is None or known.with_shares(shares) is not known
-        return told.model_copy(update={"counted": ""}) if told is not None and moved else told
+        return told if told is None or same else told.model_copy(update={"counted": ""})
+    if told is not None and same and told.counted and not is_due(seen.now, told):
+        return told
+    if told is not None and same and not told.counted and _waits(told, design, longest, seen.now):
+        return told
     now = _snapshot(seen, arms, None if told is None else _read(told.counted))
     counted = _counted(seen, arms)
+    known = None if told is None else _known(told, design)
     if told is None or known is None:
         return _begun(seen, spec, Trial.start(design, shares), now, counted, longest)
     after = known.with_shares(shares)
     if after is not known:
         return _begun(seen, spec, after, now, counted, longest)
     old = _read(told.counted)
-    if old is None and _waits(told, design, longest, seen.now):
-        return told
     if old is None or now.at < old.at:
         # Nothing to compare with, or the clock was put back: what lies between cannot be told.
         after = known.add({}, 0.0, counted)
-    elif not is_due(seen.now, told):
-        return told
     else:
         grown = added(old, now, _revisions(arms))
         after = known.add(_by_variant(grown.arms, arms), now.at - old.at, counted)

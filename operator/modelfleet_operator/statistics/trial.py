@@ -130,7 +130,7 @@ class Trial:
     @classmethod
     def start(cls, design: Design, shares: Mapping[str, int]) -> "Trial":
         """`shares`: parts of any whole. Raises ValueError where no arm has one."""
-        given = _given(design, shares)
+        given = given_of(design, shares)
         return cls(
             design,
             given,
@@ -145,7 +145,7 @@ class Trial:
 
     def with_shares(self, shares: Mapping[str, int]) -> "Trial":
         """A new segment, where these are others than those of now."""
-        given = _given(self.design, shares)
+        given = given_of(self.design, shares)
         if given == self.shares:
             return self
         return replace(
@@ -352,7 +352,20 @@ class Trial:
             raise BrokenText(f"the trial's text cannot be read: {wrong}") from wrong
 
 
-def _given(design: Design, shares: Mapping[str, int]) -> Mapping[str, int]:
+def shares_in(text: str, design: Design) -> Mapping[str, int] | None:
+    """Those of a trial's text, without reading the rest of it, which may take half a second; None
+    where that is no text of this design."""
+    try:
+        parts = json.loads(text)
+        if parts["design"] != design.fingerprint:
+            return None
+        return {str(arm): int(share) for arm, share in parts["shares"].items()}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def given_of(design: Design, shares: Mapping[str, int]) -> Mapping[str, int]:
+    """Those of the arms that have one."""
     return {arm: shares[arm] for arm in design.arms if shares.get(arm, 0) > 0}
 
 

@@ -17,6 +17,7 @@ from modelfleet_operator.plan.analysis import snapshot
 from modelfleet_operator.router.observed import Counters, Histogram
 from modelfleet_operator.seen import Observed, Pod, PodTallies, RouterPod, Routing
 from modelfleet_operator.statistics.counters import Traffic
+from modelfleet_operator.statistics.trial import Design, Trial
 from tests.unit.operator.builders import NOW, resource, spec
 
 REVISIONS = {"control": "digits-a", "challenger": "digits-b", "shadow": "digits-s"}
@@ -359,6 +360,25 @@ def test_an_evidence_that_cannot_be_read_is_begun_anew() -> None:
     world.look()
     assert world.comparison.p_value == "1"
     assert ran(world, challenger=0.1).comparison.differs
+
+
+@pytest.mark.parametrize("steady", [True, False], ids=["not due", "routers on their way"])
+def test_the_evidence_is_read_only_where_something_is_added(
+    steady: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ran(World(of()), looks=3)
+    before = world.told
+
+    def read(text: str, design: Design) -> Trial:
+        raise AssertionError("it takes half a second")
+
+    monkeypatch.setattr(Trial, "from_text", read)
+    world.steady = steady
+    world.send("control", 100)
+    assert world.look(after=29) is before
+    world.steady = True
+    with pytest.raises(AssertionError):
+        world.look(after=1)
 
 
 def tallied(revision: str, callers: Mapping[int, tuple[int, float]], boot: str) -> Tallies:
