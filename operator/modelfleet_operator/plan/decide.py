@@ -69,6 +69,7 @@ class _Looked:
     parts: Revisions
     facts: Facts
     progress: Progress
+    asks: frozenset[str] = frozenset()
 
 
 def _look(seen: Observed, each: Standing, defaults: Defaults) -> _Looked | None:
@@ -83,7 +84,7 @@ def _look(seen: Observed, each: Standing, defaults: Defaults) -> _Looked | None:
     parts = revisions.decide(own, each.spec, defaults, each.name)
     told = picture.told(own, parts)
     serving = parts.serving.name if parts.serving is not None and parts.proven else None
-    analyzed = analysis.decide(own, each.spec, told, serving)
+    analyzed = analysis.decide(own, each, told, serving, defaults)
     counts = verification.decide(own, each.spec, told, serving)
     facts = picture.facts(own, each.spec, parts, analyzed.judgement, counts.astray)
     steps = progress.decide(facts)
@@ -92,7 +93,7 @@ def _look(seen: Observed, each: Standing, defaults: Defaults) -> _Looked | None:
         if steps.told.step == told.step:
             seen_so_far |= {"counted": counts.counted, "observed": counts.says}
         steps = replace(steps, told=replace_told(steps.told, **seen_so_far))
-    return _Looked(each, parts, facts, steps)
+    return _Looked(each, parts, facts, steps, analyzed.asks)
 
 
 def _shared(seen: Observed, looked: Iterable[_Looked]) -> tuple[VariantPlan, ...]:
@@ -121,4 +122,6 @@ def _planned(each: _Looked, share: int, had: int) -> VariantPlan:
     if each.standing.leaving and not share and not had:
         steps = progress.gone(each.facts)
     counts = replicas.routed(each.standing.spec, each.parts, steps)
-    return VariantPlan(each.standing, each.parts, counts, steps, each.facts.demand, share)
+    return VariantPlan(
+        each.standing, each.parts, counts, steps, each.facts.demand, share, each.asks
+    )

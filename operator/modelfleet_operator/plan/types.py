@@ -25,6 +25,8 @@ class Defaults:
     cluster_domain: str = "cluster.local"
     routers: bool = True
     """There is an image for routers."""
+    prometheus: bool = False
+    """There is a Prometheus to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class VariantPlan:
     """Pods that all of its share needs."""
     share: int = WHOLE
     """Its share of all traffic from now on, in parts of 10000."""
+    asks: frozenset[str] = frozenset()
+    """What its analysis has to know from the Prometheus first, as PromQL."""
 
     @property
     def name(self) -> str:
@@ -183,6 +187,13 @@ class Plan:
     status: Status
     again: timedelta | None = None
     """None: nothing is to be expected before something changes."""
+
+    @property
+    def asks_for_answers(self) -> frozenset[str]:
+        """The PromQL that the Prometheus has to be asked before this may be acted upon: by the
+        picture with the answers there may be another plan."""
+        plans = () if self.verdict is None else self.verdict.variants
+        return frozenset(one for each in plans for one in each.asks)
 
     @property
     def asks_for_gpus(self) -> frozenset[str]:
