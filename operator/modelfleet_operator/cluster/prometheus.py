@@ -7,6 +7,7 @@ rollout waits for or not, as its spec says.
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 import aiohttp
 
 from modelfleet_operator.seen import Answer, Json
+
+log = logging.getLogger("modelfleet.prometheus")
 
 _TIMEOUT_S = 5.0
 _MOST_BYTES = 64 * 1024
@@ -62,8 +65,9 @@ class PrometheusApi:
         except _Unreadable as error:
             return Answer(unread=str(error))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            # Not the error's own words where they name the address: a resource's reader need not
-            # know it.
+            # Its words may name the address, which is for those who run the operator.
+            if not self._silent:
+                log.warning("%s: %s", self._url, error or type(error).__name__)
             self._silent = f"Prometheus does not answer ({type(error).__name__})"
             return Answer(unread=self._silent)
         finally:
