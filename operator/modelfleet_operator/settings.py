@@ -79,10 +79,7 @@ class Settings:
 
 
 def _check_prometheus(settings: Settings) -> None:
-    url = urlsplit(settings.prometheus_url)
-    if settings.prometheus_url and (
-        url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment
-    ):
+    if settings.prometheus_url and not _is_base(settings.prometheus_url):
         raise SettingsError(
             f"{PREFIX}PROMETHEUS_URL is {settings.prometheus_url!r}; write http:// or https://, a "
             "host, and perhaps a port and a path, like http://prometheus.monitoring.svc:9090"
@@ -92,6 +89,18 @@ def _check_prometheus(settings: Settings) -> None:
             f"{PREFIX}PROMETHEUS_TOKEN_FILE has no effect without {PREFIX}PROMETHEUS_URL: "
             "set both, or none"
         )
+
+
+def _is_base(text: str) -> bool:
+    """Whether a path may be put behind it."""
+    try:
+        url = urlsplit(text)
+        _ = url.port  # raises where it is no number
+    except ValueError:
+        return False
+    return (
+        url.scheme in ("http", "https") and bool(url.hostname) and not (url.query or url.fragment)
+    )
 
 
 def describe() -> str:

@@ -67,6 +67,21 @@ async def test_a_rollout_that_holds_with_its_analysis() -> None:
     """)  # noqa: E501
 
 
+async def test_a_query_has_its_value_its_limit_and_its_bad_looks() -> None:
+    load = CheckStatus(name="query load", verdict="Open", value="0.7", limit="at most 0.5",
+                       beyond=2, missed=0, asked="0a1b2c3d")  # fmt: skip
+    rows = CheckStatus(name="query rows", verdict="Open", limit="at least 1", beyond=0, missed=1)
+    told = rollout(analysis=ANALYSIS.model_copy(update={"checks": (load, rows)}))
+    lines = (await shown(moving(told))).splitlines()
+    (at,) = (n for n, line in enumerate(lines) if line.lstrip().startswith("CHECK"))
+    assert [line.split(maxsplit=3)[2:] for line in lines[at + 1 : at + 3]] == [
+        ["Open", "0.7    at most 0.5                         2 in a row"],
+        ["Open", "-      at least 1"],
+    ]
+    document = as_document(await look.picture(cluster(moving(told)), NAMESPACE, NAME, lambda: NOW))
+    assert "asked" not in document["rollout"]["analysis"]["checks"][0], "the operator's memory"
+
+
 async def test_a_revision_that_is_only_kept_is_not_in_the_tree() -> None:
     lines = (await shown(settled())).splitlines()
     assert not any("revision 1" in line for line in lines)
