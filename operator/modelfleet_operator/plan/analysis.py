@@ -21,6 +21,7 @@ from modelfleet_operator.plan.variants import Standing
 from modelfleet_operator.router.observed import Counters
 from modelfleet_operator.seen import Observed, RouterPod
 from modelfleet_operator.statistics import gate
+from modelfleet_operator.statistics.admission import duration, rollout_needs
 from modelfleet_operator.statistics.counters import Pod, Snapshot, Traffic, added
 from modelfleet_operator.statistics.encoding import BrokenText
 from modelfleet_operator.statistics.findings import Finding
@@ -81,16 +82,16 @@ def decide(
     memory = _memory(before if old is not None else None, policy, stage)
     look = _look(seen, told, stable, old, now, 0 if before is None else before.missed)
     after, judged = gate.judge(memory, look)
-    asked = queries.asked(wanted.queries, _names(seen, standing.name, told, stable))
+    wants = queries.asked(wanted.queries, _names(seen, standing.name, told, stable))
     told_before = before.checks if before is not None and this_step else ()
     unset = not defaults.prometheus
-    checks = tuple(queries.unasked(each, told_before, unset=unset) for each in asked)
+    checks = tuple(queries.unasked(each, told_before, unset=unset) for each in wants)
     if _asks(judged, look, told, policy, checks) and not unset:
-        if missing := {each.expression for each in asked} - seen.answers.keys():
+        if missing := {each.expression for each in wants} - seen.answers.keys():
             waits = Judgement(passes=False, waits_for="the Prometheus is asked first")
             return Analyzed(waits, before, frozenset(missing))
         checks = tuple(
-            queries.looked(each, told_before, seen.answers[each.expression]) for each in asked
+            queries.looked(each, told_before, seen.answers[each.expression]) for each in wants
         )
     judged = queries.joined(judged, checks, policy, late=look.age >= policy.max_wait)
     status = AnalysisStatus(
@@ -102,6 +103,7 @@ def decide(
         more=judged.more,
         checks=(*(_check(finding) for finding in judged.findings), *checks),
         missed=look.missed,
+        estimate=(before.estimate if before else "") or _estimate(spec, policy, look),
         counted=now.to_text(),
         evidence=after.to_text(),
     )
@@ -131,6 +133,21 @@ def _asks(
     warm = judged.verdict is not Verdict.WARMUP and look.age >= policy.warmup_seconds
     decided = judged.action is Action.ROLL_BACK or any(map(queries.is_harmful, checks))
     return told.phase is Phase.HOLDING and warm and not decided
+
+
+def _estimate(spec: Spec, policy: Policy, look: Look) -> str:
+    """Empty while there is no traffic to tell by."""
+    came = look.candidate.requests + look.stable.requests
+    if not came or not look.seconds:
+        return ""
+    stages = (stage_of(spec, step) for step in range(len(picture.steps_of(spec)) + 1))
+    rate = float(f"{came / look.seconds:.2g}")
+    needs = rollout_needs(policy, [stage for stage in stages if stage is not None], rate)
+    late = next((need for need in needs if not need.fits), None)
+    if late is not None:
+        return late.says
+    usual = sum(need.usual for need in needs)
+    return f"at {rate:g} requests/s the analysis takes {duration(usual)} as a rule, over all steps"
 
 
 def policy_of(spec: Spec) -> Policy:

@@ -4,7 +4,7 @@ from textwrap import dedent
 from typing import Any
 
 from modelfleet_operator import kinds
-from modelfleet_operator.api.status import Phase, Status
+from modelfleet_operator.api.status import CheckStatus, Phase, Status
 from modelfleet_operator.cli import look
 from modelfleet_operator.cli.picture import read_picture
 from modelfleet_operator.cli.show.deployments import deployments
