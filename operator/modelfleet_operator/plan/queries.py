@@ -12,9 +12,8 @@ With what the routers' counters show (`statistics/gate.py`), the first that hold
 
     the counters say to roll back              as they do
     a query is Harmful                         Fail, roll back
-    warm-up                                    hold; nobody is asked
     a query has no data                        Stale, as onNoData says; Proceed: it does not count
-    the counters hold or pause                 as they do
+    the counters hold or pause                 as they do; in warm-up nobody is asked
     a query is Open, and the step is late      Timeout, as onTimeout says; it speaks against it
     a query is Open                            hold
     otherwise                                  as the counters do: next step
@@ -149,8 +148,6 @@ def joined(
         return judged
     if bad := next(filter(is_harmful, checks), None):
         return _so(judged, Verdict.FAIL, Action.ROLL_BACK, bad)
-    if judged.verdict is Verdict.WARMUP:
-        return judged
     without = [check for check in checks if (check.missed or 0) > MISSED]
     if without and policy.on_no_data is not OnNoData.PROCEED:
         fails = policy.on_no_data is OnNoData.FAIL

@@ -22,12 +22,13 @@ from tests.unit.operator.routed.words import (
 from tests.unit.operator.routed.world import RoutedWorld
 
 LOAD = {"name": "load", "query": "load {{revision}}", "max": "0.5", "failures": 2}
-DAY = {"weight": 20}, {"weight": 50}
+STEPS = {"weight": 20}, {"weight": 50}
 
 
-def ask_judged(model: str, **more: Any) -> Act:
+def ask_judged(model: str, onFailure: str = "Rollback", **more: Any) -> Act:  # noqa: N803
     queries = [LOAD, {"name": "rows", "query": "rows {{stable}}", "min": "1"}]
-    return ask_by_steps(model, DAY, analysis={**ANALYSIS, "queries": queries, **more})
+    analysis = {**ANALYSIS, "queries": queries, **more}
+    return ask_by_steps(model, STEPS, onFailure=onFailure, analysis=analysis)
 
 
 def load(model: str, value: float) -> Act:
@@ -94,11 +95,20 @@ STORIES = (
         "queries: bad answers, and a person decides",
         ask("v1"),
         (
-            (serves("v1"), ask_by_steps("v2", DAY, onFailure="Pause",
-                                        analysis={**ANALYSIS, "queries": [LOAD]})),
+            (serves("v1"), ask_judged("v2", onFailure="Pause")),
             (phase("Holding", step=0), load("v2", 0.6)),
             (both(phase("Paused"), found("load", "Harmful")), load("v2", 0.4)),
             (both(phase("Paused"), has("v2", 20), found("load", "Harmful")), say(labels.ABORT)),
+        ),
+        both(phase("Failed"), routed("v1", 100)),
+    ),
+    Story(
+        "queries: no answer, and a person decides",
+        ask("v1"),
+        (
+            (serves("v1"), ask_judged("v2", onNoData="Fail", onFailure="Pause")),
+            (both(phase("Paused"), stale), load("v2", 0.4)),
+            (both(phase("Paused"), has("v2", 20), stale), say(labels.ABORT)),
         ),
         both(phase("Failed"), routed("v1", 100)),
     ),
