@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelfleet_operator.api.analysis import PLACEHOLDERS, Query
 from modelfleet_operator.api.status import CheckStatus
@@ -79,6 +81,18 @@ def test_looks_in_a_row(
 ) -> None:
     check = after(asked(failures=3), *looks)
     assert (check.verdict, check.beyond, check.missed) == (verdict, beyond, missed)
+
+
+@given(st.lists(st.sampled_from([0.1, 9.0, None])), st.integers(1, 4))
+def test_only_bad_looks_since_the_last_good_one_count(
+    looks: list[float | None], failures: int
+) -> None:
+    check = after(asked(failures=failures), *looks)
+    since = looks[len(looks) - looks[::-1].index(0.1) :] if 0.1 in looks else looks
+    bad = since.count(9.0)
+    assert check.beyond == bad
+    assert (check.verdict == "Harmful") == (bad >= failures)
+    assert (check.verdict == "Harmless") == (looks[-1:] == [0.1])
 
 
 def test_a_query_or_a_limit_that_is_changed_is_counted_anew() -> None:

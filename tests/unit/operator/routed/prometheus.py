@@ -17,7 +17,7 @@ class Answers(PrometheusApi):
         self.asked = 0
 
     async def read(self, expressions: Iterable[str]) -> dict[str, Answer]:
-        assert self._may_ask(), "nobody is asked but for a share that is served"
+        assert self._may_ask(), "nobody is asked but for a share that is served, after the warm-up"
         self.asked += 1
         return {each: self._answer(each) for each in expressions}
 

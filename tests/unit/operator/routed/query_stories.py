@@ -82,6 +82,16 @@ STORIES = (
         both(serves("v2"), runs("v1", 0), was_asked),
     ),
     Story(
+        "queries: bad answers, after the warm-up",
+        ask("v1"),
+        (
+            (serves("v1"), ask_judged("v2", warmUp="60s")),
+            (phase("Holding", step=0), load("v2", 0.6)),
+            (found("load", "Open", "after the warm-up"), nothing),
+        ),
+        both(phase("Failed"), routed("v1", 100), was_asked),
+    ),
+    Story(
         "queries: bad answers",
         ask("v1"),
         (

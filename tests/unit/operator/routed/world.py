@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
+from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.rollout import Surge
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.children import routing
@@ -71,7 +72,7 @@ class RoutedWorld(Kubernetes):
         self.wanted_of_routers: dict[str, str] = {}
         """By deployment, as it was written when the last look at the pair began."""
         self.restarts = 0
-        self.prometheus = Answers(lambda: self.rollout().get("phase") == "Holding")
+        self.prometheus = Answers(self._may_ask)
         self.has_prometheus = True
         """The operator was told of it."""
         self._resources = 0
@@ -93,6 +94,15 @@ class RoutedWorld(Kubernetes):
         )
         self._pair = PairLook(self.api, self.plane, "router:1", clock=lambda: self.now)
         self._known, self._due = {}, {}
+
+    def _may_ask(self) -> bool:
+        """A share is served, and has been for the time of the warm-up."""
+        spec, told = self.spec(), self.rollout()
+        held = read_time(told.get("heldSince"))
+        if spec is None or spec.rollout.analysis is None or held is None:
+            return False
+        warm = self.now - held >= spec.rollout.analysis.warm_up
+        return warm and told.get("phase") == "Holding"
 
     def lose_prometheus(self) -> None:
         """It is installed again, without one."""
