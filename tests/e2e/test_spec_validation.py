@@ -443,7 +443,7 @@ REFUSED = [
     Case("a query's name in capitals", asked(name="GPU"), "in lower-case letters, digits and -"),
     Case("an unknown placeholder", asked(query="up{pod='{{ revision }}'}"), "in double braces"),
     Case("a placeholder's beginning", asked(query="up{pod='{{revision'}"), "in double braces"),
-    Case("a query of a book", asked(query="a" * 1025), "may not be more than 1024"),
+    Case("a query of a book", asked(query="a" * 1025), "query: Too long"),
     Case("no bad look is allowed", asked(failures=0), "greater than or equal to 1"),
     Case(
         "five queries",
