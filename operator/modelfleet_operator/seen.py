@@ -29,6 +29,7 @@ from modelfleet_operator.router.site import Intervals, Site
 
 __all__ = [
     "Address",
+    "Answer",
     "ChildKey",
     "GpuHolder",
     "GpuNode",
@@ -236,6 +237,16 @@ class Gpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator's Prometheus said to one expression."""
+
+    value: float | None = None
+    """None: there was no number."""
+    unread: str = ""
+    """Why there was none; empty where there was."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one look at the cluster found."""
 
@@ -254,6 +265,8 @@ class Observed:
     in this look."""
     gpus: Mapping[str, Gpus] = field(default_factory=dict)
     """By the name of the extended resource; only those for which a plan has asked."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """By the expression; only those for which a plan has asked."""
     children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)
     """Every child as it was read, for comparing and pruning."""
 

@@ -80,6 +80,7 @@ class _Looked:
     facts: Facts
     progress: Progress
     growth: Growth | None = None
+    asks: frozenset[str] = frozenset()
 
 
 def _look(seen: Observed, each: Standing, defaults: Defaults) -> _Looked | None:
@@ -94,7 +95,7 @@ def _look(seen: Observed, each: Standing, defaults: Defaults) -> _Looked | None:
     parts = revisions.decide(own, each.spec, defaults, each.name)
     told = picture.told(own, parts)
     serving = parts.serving.name if parts.serving is not None and parts.proven else None
-    analyzed = analysis.decide(own, each.spec, told, serving)
+    analyzed = analysis.decide(own, each, told, serving, defaults)
     counts = verification.decide(own, each.spec, told, serving)
     facts = picture.facts(own, each.spec, parts, analyzed.judgement, counts.astray)
     larger = growth.decide(seen, each, (revision.name for revision in parts.kept))
@@ -106,7 +107,7 @@ def _look(seen: Observed, each: Standing, defaults: Defaults) -> _Looked | None:
         if steps.told.step == told.step:
             seen_so_far |= {"counted": counts.counted, "observed": counts.says}
         steps = replace(steps, told=replace_told(steps.told, **seen_so_far))
-    return _Looked(each, parts, facts, steps, larger)
+    return _Looked(each, parts, facts, steps, larger, analyzed.asks)
 
 
 def _shared(seen: Observed, looked: Iterable[_Looked]) -> tuple[VariantPlan, ...]:
@@ -145,5 +146,13 @@ def _planned(each: _Looked, share: int, had: int, *, others: bool) -> VariantPla
         asked = {name: arm.asked for name, arm in each.facts.arms.items()}
         steps = replace(steps, pods=asked if had else progress.gone(each.facts).pods)
     counts = replicas.routed(each.standing.spec, each.parts, steps)
-    demand = each.facts.demand
-    return VariantPlan(each.standing, each.parts, counts, steps, demand, share, each.growth)
+    return VariantPlan(
+        each.standing,
+        each.parts,
+        counts,
+        steps,
+        each.facts.demand,
+        share,
+        growth=each.growth,
+        asks=each.asks,
+    )

@@ -27,6 +27,8 @@ class Defaults:
     cluster_domain: str = "cluster.local"
     routers: bool = True
     """There is an image for routers."""
+    prometheus: bool = False
+    """There is a Prometheus to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class VariantPlan:
     """Its share of all traffic from now on, in parts of 10000."""
     growth: Growth | None = None
     """The larger share that is on its way to it."""
+    asks: frozenset[str] = frozenset()
+    """What its analysis has to know from the Prometheus first, as PromQL."""
 
     @property
     def name(self) -> str:
@@ -191,6 +195,13 @@ class Plan:
     status: Status
     again: timedelta | None = None
     """None: nothing is to be expected before something changes."""
+
+    @property
+    def asks_for_answers(self) -> frozenset[str]:
+        """The PromQL that the Prometheus has to be asked before this may be acted upon: by the
+        picture with the answers there may be another plan."""
+        plans = () if self.verdict is None else self.verdict.variants
+        return frozenset(one for each in plans for one in each.asks)
 
     @property
     def asks_for_gpus(self) -> frozenset[str]:
