@@ -130,7 +130,7 @@ def _show(service: Service, scope: Scope) -> Answer:
     return Answer(
         200,
         [(b"content-type", TEXT.encode())],
-        generate_latest(_Only(registry, frozenset(names))),  # type: ignore[arg-type]
+        generate_latest(_Only(registry, frozenset(names))),
     )
 
 

@@ -133,6 +133,7 @@ class HandlerEngine:
 
     def _in_envelope(self, archive: ModelArchive, name: str, handle: Handle) -> Handle:
         module = _imported(f"ts.torch_handler.request_envelope.{name}", archive)
+        kind: Any
         (kind,) = (
             value
             for _, value in inspect.getmembers(module, inspect.isclass)

@@ -78,7 +78,7 @@ def refuse(refusal: Refusal, name: str = "", version: str | None = None) -> Answ
         message = "Worker died."
     elif isinstance(refusal, QueueFull) and name:
         message = no_worker(name, version)
-    kind = _OWN.get(type(refusal))  # type: ignore[call-overload]
+    kind = _OWN.get(type(refusal))
     if kind is None:
         kind = next((k for of, k in _TYPES if isinstance(refusal, of)), "InternalServerException")
     return error(refusal.status, kind, message)
