@@ -1,5 +1,10 @@
-"""Records what TorchServe 0.12 answers to the cases:
-`python -m tests.unit.runtime.torchserve.record BIN`, where BIN holds torchserve and torch-model-archiver, and java is on the PATH."""
+"""Records what TorchServe 0.12 answers to the cases.
+
+    python -m tests.unit.runtime.torchserve.record BIN
+
+BIN holds torchserve and torch-model-archiver (the benchmarks' environment does); java is on the
+PATH.
+"""
 
 import http.client
 import json
