@@ -187,10 +187,10 @@ class App:
     def _torchserve(self, path: str, scope: Scope) -> Answer | None:
         """What TorchServe's clients ask beside inference, where the model is an archive of it."""
         served = self.service.life.served
+        if path == management.PING and (served is None or served.archive is not None):
+            return management.ping(self.service.life.ready)  # what loads may be an archive
         if served is None or served.archive is None:
             return None
-        if path == management.PING:
-            return management.ping(self.service.life.ready)
         if path == management.DESCRIPTION or (path == "/" and scope["method"] == "OPTIONS"):
             return management.description(served.name, served.archive)
         return None

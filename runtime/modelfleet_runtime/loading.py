@@ -44,7 +44,7 @@ async def load(
 
     Raises `CannotServe`.
     """
-    engine, signature, package = await worker.call(
+    engine, signature, package, batching = await worker.call(
         lambda: _load(document, location, threads or cpus.usable_cpus())
     )
     metrics.devices(await worker.call(gpus))
@@ -53,7 +53,7 @@ async def load(
         batcher = Batcher(
             engine.run,
             signature,
-            _within(_as_wished(document.batching, package.wishes), signature),
+            _within(batching, signature),
             metrics,
             worker,
             asyncio.get_running_loop(),
@@ -98,8 +98,10 @@ def _check_values(values: Sequence[ModelValue], engine: Engine, signature: Signa
 
 def _as_wished(batching: Batching, wishes: Wishes) -> Batching:
     """The settings within the bounds that the package names: of the two the stricter holds."""
-    if wishes.batch_rows is not None and wishes.batch_rows < batching.max_size:
-        batching = _within(batching, Signature(most_rows=wishes.batch_rows))
+    rows = wishes.batch_rows
+    if rows is not None and rows < batching.max_size:
+        log.info("batches have %d rows at most: the package says so", rows)
+        batching = _of_size(batching, rows)
     update: dict[str, object] = {}
     if wishes.batch_delay is not None and wishes.batch_delay < batching.max_delay:
         log.warning("a batch waits for %s at most: the package says so", wishes.batch_delay)
@@ -116,13 +118,17 @@ def _within(batching: Batching, signature: Signature) -> Batching:
     if most is None or most >= batching.max_size:
         return batching
     log.warning("batches have at most %d rows: the model takes no more", most)
+    return _of_size(batching, most)
+
+
+def _of_size(batching: Batching, most: int) -> Batching:
     preferred = [size for size in batching.preferred_sizes if size <= most]
     return batching.model_copy(update={"max_size": most, "preferred_sizes": preferred})
 
 
 def _load(
     document: ServeDocument, location: Path, threads: int
-) -> tuple[Engine, Signature, Package]:
+) -> tuple[Engine, Signature, Package, Batching]:
     began = time.monotonic()
     try:
         existing(location)
@@ -130,8 +136,9 @@ def _load(
             digest.verify(location, document.model.digest, document.model.uri)
         package = find(location, document.model.format)
         engine = engine_for(package, document.engine, threads)
-        batching = _within(_as_wished(document.batching, package.wishes), engine.load())
-        signature = engine.warm_up(batching.max_size)
+        batching = _as_wished(document.batching, package.wishes)
+        rows = _within(batching, engine.load()).max_size
+        signature = engine.warm_up(rows)
         _check_values(document.values, engine, signature)
     except CannotServe:
         raise
@@ -162,4 +169,4 @@ def _load(
         "; ".join(spec.describe() for spec in signature.inputs) or "anything",
         "; ".join(spec.describe() for spec in signature.outputs) or "anything",
     )
-    return engine, signature, package
+    return engine, signature, package, batching

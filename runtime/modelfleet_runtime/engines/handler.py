@@ -104,7 +104,7 @@ class HandlerEngine:
             return None
         if gpus():
             ids = archive.config.get("deviceIds")
-            return int(ids[0]) if isinstance(ids, list) and ids else 0
+            return ids[0] if isinstance(ids, list) and ids and type(ids[0]) is int else 0
         if self._device is Device.CUDA:
             raise CannotServe(FailureReason.UNSUPPORTED, "device is cuda, and there is no GPU here")
         return None
@@ -258,7 +258,6 @@ def _own_store(module: ModuleType) -> Any:
     """What is measured comes to us also where the installed library is used."""
     if os.environ.get(LIBRARY_ENV) != "installed":
         return module.MetricsCacheYamlImpl
-    sys.path.insert(0, str(SHIMS.parent.parent))
     return importlib.import_module("modelfleet_runtime.shims.ts.metrics.metrics_store").MetricsStore
 
 

@@ -207,7 +207,10 @@ def _number(config: dict[str, Any], key: str, most: int, least: int = 1) -> int 
     if value is None:
         return None
     if type(value) is not int or not least <= value <= most:
-        raise _invalid(f"the archive's {key} is {str(value)[:40]}; write {least} to {most}")
+        # A few lines of YAML can be a list of billions: only what is small is shown.
+        small = isinstance(value, (int, float, str))
+        shown = str(value)[:40] if small else f"a {type(value).__name__}"
+        raise _invalid(f"the archive's {key} is {shown}; write {least} to {most}")
     return value
 
 

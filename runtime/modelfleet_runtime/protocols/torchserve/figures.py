@@ -52,7 +52,7 @@ class Figures(Collector):
             name = re.sub(r"[^a-zA-Z0-9_:]", "_", one.name)[:200]
             if not name or name[0].isdigit() or name.startswith(_OURS):
                 continue
-            labels = tuple((re.sub(r"\W", "_", key, flags=re.ASCII), v) for key, v in one.labels)
+            labels = tuple((_label(key), value) for key, value in one.labels)
             self._note(name, one.kind, labels, one.value)
 
     def _note(self, name: str, kind: str, labels: _Labels, value: float) -> None:
@@ -113,6 +113,11 @@ class Figures(Collector):
             else:
                 made.add_sample(name, told, value)
         return made
+
+
+def _label(name: str) -> str:
+    made = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{made}" if not made or made[0].isdigit() else made
 
 
 _VERSIONED = ("model_name", "model_version", "hostname")

@@ -69,7 +69,8 @@ class MetricsStore:
         metric_type: MetricTypes = MetricTypes.COUNTER,
     ) -> None:
         labels = [(one.name, one.value) for one in dimensions or ()]
-        kind = metric_type if isinstance(metric_type, MetricTypes) else MetricTypes(metric_type)
+        # An installed torchserve has an enumeration of its own, with the same values.
+        kind = MetricTypes(getattr(metric_type, "value", metric_type))
         self.note(name, kind, value, [("ModelName", self.model_name), ("Level", "Model"), *labels])
 
     def add_counter(
