@@ -5,6 +5,7 @@
       Deployment digits-x             workloads  what runs of each revision, in numbers
         Pod digits-x-...              pods       each pod, and what keeps it from serving
       ConfigMap digits-routes         routing    how routers split the traffic, and what they do
+        or HTTPRoute digits           routing    the same of a Gateway
       Service digits                  address    which revision the address selects, and which
         EndpointSlice digits-...                 revisions' pods stand behind it at this moment
 
@@ -154,7 +155,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class RouterPod:
-    """One router of the pair that serves this ModelDeployment."""
+    """One router of the pair that serves this ModelDeployment; or a Gateway in its place, once for
+    each of the routes that it is told."""
 
     name: str
     ready: bool = False
@@ -172,6 +174,8 @@ class RouterPod:
     """By revision, since the router started."""
     silent: str = ""
     """Why it could not be asked; empty where it was."""
+    countable: bool = True
+    """Its counters can be read. A Gateway's cannot, so nobody knows what it has in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,11 @@ class Routing:
     """How each variant splits its share among its revisions, in parts of 10000 of that share, as it
     was written beside the site."""
     refused: str = ""
-    """Why the routers are not given it; empty where they are."""
+    """Why the routers are not given it, or the Gateway does not serve it; empty where it is so."""
+    impossible: bool = False
+    """The cluster has no such kinds as a Gateway is told things by."""
+    left: Site | None = None
+    """What our own routers were told last, where they are not asked for any more."""
     leaving: datetime | None = None
     """Since when the address no longer selects the routers."""
     taken: frozenset[int] = frozenset()

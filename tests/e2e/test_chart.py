@@ -52,6 +52,9 @@ MAY = [
     "list endpointslices.discovery.k8s.io",
     "list nodes",
     "create events",
+    "create httproutes.gateway.networking.k8s.io",
+    "delete grpcroutes.gateway.networking.k8s.io",
+    "get gateways.gateway.networking.k8s.io",
 ]
 
 MAY_NOT = [
@@ -76,6 +79,9 @@ MAY_NOT = [
     # Nothing by the lot.
     "deletecollection deployments.apps",
     "deletecollection services",
+    # A Gateway is whoever's made it.
+    "create gateways.gateway.networking.k8s.io",
+    "patch gateways.gateway.networking.k8s.io",
     # No other workloads, claims or quotas.
     "create daemonsets.apps",
     "create statefulsets.apps",

@@ -113,6 +113,12 @@ def header(name: str, value: str = "b") -> dict[str, Any]:
     return {"name": name, "value": value}
 
 
+def by_gateway(
+    rollout: dict[str, Any] | None = None, gateway: dict[str, Any] | None = None, **routing: Any
+) -> dict[str, Any]:
+    return routed(rollout, mode="Gateway", gateway=gateway or {"name": "models"}, **routing)
+
+
 def steps(*weights: dict[str, Any], **more: Any) -> dict[str, Any]:
     return routed({"strategy": "Progressive", "steps": list(weights), **more})
 
@@ -449,6 +455,52 @@ REFUSED = [
         "sticky has no effect without a router",
     ),
     Case(
+        "a Gateway that is not named",
+        {"spec": {"routing": {"mode": "Gateway"}}},
+        "mode: Gateway and gateway go together",
+    ),
+    Case(
+        "a Gateway that is not asked for",
+        routed(gateway={"name": "models"}),
+        "mode: Gateway and gateway go together",
+    ),
+    Case(
+        "gRPC at the listener of HTTP",
+        by_gateway(gateway={"name": "models", "sectionName": "a", "grpcSectionName": "a"}),
+        "a listener is for HTTP or for gRPC",
+    ),
+    Case(
+        "gRPC at any listener's",
+        by_gateway(gateway={"name": "models", "grpcSectionName": "a"}),
+        "write another one in sectionName",
+    ),
+    Case(
+        "sticky callers of a Gateway",
+        by_gateway(sticky={"header": "x-user"}),
+        "sticky has no effect without a router",
+    ),
+    Case(
+        "retries of a Gateway",
+        by_gateway(retries="Idempotent"),
+        "retries has no effect without a router",
+    ),
+    Case(
+        "an analysis of what a Gateway sends",
+        by_gateway({"strategy": "Progressive", "steps": STEPS, "analysis": {"minRequests": 100}}),
+        "what a Gateway counts cannot be read",
+    ),
+    Case(
+        "an experiment on what a Gateway sends",
+        {
+            "spec": {
+                **by_gateway()["spec"],
+                "experiment": {},
+                "variants": [{"name": "a", "weight": 50}, {"name": "b", "weight": 50}],
+            }
+        },
+        "what a Gateway counts cannot be read",
+    ),
+    Case(
         "a router of its own without one",
         {"spec": {"routing": {"router": "Dedicated"}}},
         "router has no effect without one",
@@ -633,6 +685,20 @@ ACCEPTED = [
         ),
     ),
     Case("routers of its own", routed(router="Dedicated")),
+    Case("steps by a Gateway", by_gateway({"strategy": "Progressive", "steps": STEPS})),
+    Case(
+        "all of a Gateway",
+        by_gateway(
+            {"bake": "1m"},
+            {
+                "name": "models",
+                "namespace": "infra",
+                "sectionName": "http",
+                "grpcSectionName": "grpc",
+                "hostnames": ["models.example.com", "*.models.example.com"],
+            },
+        ),
+    ),
     Case("sticky callers", routed(sticky={"cookie": "mf-id"}, retries="Idempotent")),
     Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),
     Case("settings for a format to be found", engine("auto", precision="float16", compile=True)),

@@ -137,6 +137,8 @@ class AnalysisStatus(Told):
     """Of the candidate, judged so far."""
     more: int | None = None
     """Requests until every check would pass; absent where that cannot be said."""
+    estimate: str = Field(default="", max_length=1024)
+    """How long the steps take at the traffic with which the rollout began."""
     checks: tuple[CheckStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
     missed: int = 0
     """Looks in a row at which no router could be read."""

@@ -44,7 +44,7 @@ async def read_routing(
     said = {} if own is None else own["metadata"].get("annotations", {})
     refused, leaving = said.get(labels.REFUSED, ""), read_time(said.get(labels.LEAVING))
     if not wanted:
-        return Routing(site, shares, leaving=leaving)
+        return Routing(site, shares, left=site, leaving=leaving)
     pair = _wanted(resource) if site is None else site.routers
     taken: frozenset[int] = frozenset()
     if site is None or refused:
@@ -54,7 +54,12 @@ async def read_routing(
     counted = _is_moving(resource, site) or _is_compared(resource)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
     return Routing(
-        site, shares, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name))
+        site,
+        shares,
+        refused,
+        leaving=leaving,
+        taken=taken,
+        routers=tuple(sorted(asked, key=lambda r: r.name)),
     )
 
 

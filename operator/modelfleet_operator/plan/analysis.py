@@ -17,6 +17,7 @@ from modelfleet_operator.plan.rollout.facts import Judgement
 from modelfleet_operator.router.observed import Counters
 from modelfleet_operator.seen import Observed, RouterPod
 from modelfleet_operator.statistics import gate
+from modelfleet_operator.statistics.admission import duration, rollout_needs
 from modelfleet_operator.statistics.counters import Pod, Snapshot, Traffic, added
 from modelfleet_operator.statistics.encoding import BrokenText
 from modelfleet_operator.statistics.findings import Finding
@@ -75,10 +76,26 @@ def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str |
         more=judged.more,
         checks=tuple(_check(finding) for finding in judged.findings),
         missed=look.missed,
+        estimate=(before.estimate if before else "") or _estimate(spec, policy, look),
         counted=now.to_text(),
         evidence=after.to_text(),
     )
     return Analyzed(_judgement(judged.action.value, judged.says), status)
+
+
+def _estimate(spec: Spec, policy: Policy, look: Look) -> str:
+    """Empty while there is no traffic to tell by."""
+    came = look.candidate.requests + look.stable.requests
+    if not came or not look.seconds:
+        return ""
+    stages = (stage_of(spec, step) for step in range(len(picture.steps_of(spec)) + 1))
+    rate = float(f"{came / look.seconds:.2g}")
+    needs = rollout_needs(policy, [stage for stage in stages if stage is not None], rate)
+    late = next((need for need in needs if not need.fits), None)
+    if late is not None:
+        return late.says
+    usual = sum(need.usual for need in needs)
+    return f"at {rate:g} requests/s the analysis takes {duration(usual)} as a rule, over all steps"
 
 
 def policy_of(spec: Spec) -> Policy:

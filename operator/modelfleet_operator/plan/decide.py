@@ -38,9 +38,11 @@ def decide(seen: Observed, defaults: Defaults) -> Plan:
     spec = seen.resource.spec
     if isinstance(spec, InvalidSpec):
         return Plan(verdict=None, status=conditions.of_invalid(seen, spec))
-    routed = spec.routing.mode is RoutingMode.ROUTER
-    verdict = _routed(seen, spec, defaults) if routed else _direct(seen, spec, defaults)
-    compared = experiment.of_plans(seen, spec, verdict.variants) if routed else None
+    mode = spec.routing.mode
+    direct = mode is RoutingMode.DIRECT
+    verdict = _direct(seen, spec, defaults) if direct else _routed(seen, spec, defaults)
+    counted = mode is RoutingMode.ROUTER
+    compared = experiment.of_plans(seen, spec, verdict.variants) if counted else None
     status, again = conditions.decide(seen, spec, verdict, defaults, compared)
     return Plan(verdict, status, again)
 
@@ -58,6 +60,9 @@ def _routed(seen: Observed, spec: Spec, defaults: Defaults) -> Verdict:
     plans = _shared(seen, [each for each in looked if each is not None])
     site, refused = routing.decide(seen, spec, plans, defaults)
     switch = traffic.through_routers(seen, plans)
+    if spec.routing.mode is RoutingMode.GATEWAY:
+        told = Routed(site, through=False, refused=refused, gateway=spec.routing.gateway)
+        return Verdict(plans, switch, told, traffic.parting(seen))
     return Verdict(plans, switch, Routed(site, traffic.routers_serve(seen, site), refused))
 
 

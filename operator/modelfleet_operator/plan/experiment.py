@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from modelfleet_contract import RevisionTally
 from modelfleet_operator.api.experiment import Experiment, Metric, MetricKind, Missing
 from modelfleet_operator.api.moments import read_time, written_time
+from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import ExperimentStatus
 from modelfleet_operator.plan import experiment_said as said
@@ -91,7 +92,10 @@ def of_plans(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Experi
 
 def design_of(spec: Spec) -> Design | None:
     """As the spec has it, whatever the routers serve. A variant that gets only what headers send to
-    it is not compared: its requests are others. None: fewer than two variants are compared."""
+    it is not compared: its requests are others. None: fewer than two variants are compared, or no
+    router counts what they do."""
+    if spec.routing.mode is not RoutingMode.ROUTER:
+        return None
     mirrored = {mirror.variant for mirror in spec.routing.mirror}
     given = [variant.name for variant in spec.variants if variant.weight]
     shadows = [v.name for v in spec.variants if not v.weight and v.name in mirrored]

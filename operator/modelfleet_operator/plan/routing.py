@@ -1,4 +1,4 @@
-"""What do the routers have to know of this ModelDeployment?
+"""What do the routers, or a Gateway in their place, have to know of this ModelDeployment?
 
 Every revision that has pods is made known, with a weight or without: it gets weight when it is seen
 to be healthy through every router. Ports of the pair are chosen once, and then kept.
@@ -6,11 +6,12 @@ to be healthy through every router. Ports of the pair are chosen once, and then 
 
 import zlib
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT
 from modelfleet_operator.api import labels
-from modelfleet_operator.api.routing import RouterPair
+from modelfleet_operator.api.routing import RouterPair, RoutingMode
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.documents import document_of
 from modelfleet_operator.plan.shares import composed
@@ -40,12 +41,23 @@ def decide(
 ) -> tuple[Site | None, str]:
     """What the routers are told, and why it is not what is wanted; empty where it is."""
     before = seen.routing.site
+    if spec.routing.mode is RoutingMode.GATEWAY:
+        possible = not seen.routing.impossible
+        return _by_gateway(seen, spec, plans, defaults) if possible else None, seen.routing.refused
     if not defaults.routers:
         return before, NO_IMAGE
     ports = _ports(seen)
     if ports is None:
         return before, NO_PORT
     return _site(seen, spec, plans, defaults, ports), seen.routing.refused
+
+
+def _by_gateway(
+    seen: Observed, spec: Spec, plans: Sequence[VariantPlan], defaults: Defaults
+) -> Site:
+    """It has ports of its own, and finds the pods by itself."""
+    site = _site(seen, spec, plans, defaults, (0, 0))
+    return replace(site, arms=tuple(replace(arm, addresses=()) for arm in site.arms))
 
 
 def _site(

@@ -79,7 +79,7 @@ LEFT = PARTING + timedelta(seconds=pod.LISTENER_DRAIN_S + 5)
 def parting(seen: Observed) -> tuple[Site, datetime | None] | None:
     """What the routers go on serving after the address has left them, and since when it has; None
     when they need not any more."""
-    site, address, since = seen.routing.site, seen.address, seen.routing.leaving
+    site, address, since = seen.routing.left, seen.address, seen.routing.leaving
     if site is None:
         return None
     left = address is None or not address.through_routers

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from modelfleet_operator.api.gateway import Gateway
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.plan.variants import Standing
@@ -146,6 +147,8 @@ class Routed:
     """The address selects the routers. Before they serve, it selects a revision as it did."""
     refused: str = ""
     """Why the routers are not given what is wanted; empty where they are."""
+    gateway: Gateway | None = None
+    """Is told the site in place of our routers; the address selects a revision then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ ALPHA = 0.05
 BASELINE = 1_000
 """Requests of the control from which the size of effect that is of interest is read."""
 EFFECT = 0.05
-"""That size, as a share of the control's mean."""
+"""That size, at least, as a share of the control's mean."""
 
 _RATE, _MEAN, _VERSION = "rate", "mean", 2
 _NONE, _OPEN, _NOTHING = Tally(), OpenBlock(), Evidence()
@@ -170,7 +170,7 @@ class MeanComparison:
         """After one more look at the running sums."""
         effect = self.effect
         if effect is None and control.requests >= BASELINE and control.estimate is not None:
-            effect = EFFECT * abs(control.estimate.value) or None
+            effect = effect_of_interest(control.estimate) or None
         found = replace(self, effect=effect)
         if effect is None or found._waits_for(control, arm):
             return found
@@ -229,6 +229,13 @@ class MeanComparison:
         effect, shown = reader.number(), Evidence.read(reader)
         reader.end()
         return cls(effect or None, shown)
+
+
+def effect_of_interest(control: Estimate) -> float:
+    """The size of effect that a test is tuned to, from the control alone: a share of its mean, and
+    no less than what its first requests could just tell from chance. Tuned to less, where callers
+    are few and unlike, the test would find next to nothing."""
+    return max(EFFECT * abs(control.value), math.sqrt(2 * control.variance))
 
 
 def _difference(control: Sample, arm: Sample) -> tuple[float, float]:

@@ -302,6 +302,7 @@ def tallied(revision: str, callers: Mapping[int, tuple[int, float]], boot: str) 
 
 VALUES = {"metrics": [{"type": "Value", "name": "clicked", "goal": "Higher"}]}
 STICKY = {"sticky": {"header": "x-user"}}
+GATEWAY = {"mode": "Gateway", "gateway": {"name": "public"}}
 
 
 def of_pods(control: Mapping[int, tuple[int, float]], other: Mapping[int, tuple[int, float]]) -> (
@@ -362,8 +363,9 @@ def test_what_is_assumed_of_sticky_callers_is_said() -> None:
         (of(routing=STICKY), True),
         (of(experiment=VALUES), True),
         (of("control:100", routing=STICKY), False),
+        (of(routing={**STICKY, **GATEWAY}), False),
     ],
-    ids=["errors", "sticky callers", "a value", "one variant"],
+    ids=["errors", "sticky callers", "a value", "one variant", "a gateway that nobody can read"],
 )
 def test_pods_are_asked_only_where_it_is_needed(wanted: Spec, asked: bool) -> None:
     assert experiment.needs_pods(wanted) is asked

@@ -22,6 +22,8 @@ def checks(analysis: AnalysisStatus, steps: int) -> tuple[Line, ...]:
         f" after {analysis.requests} requests{more}",
     )
     lines = [head]
+    if analysis.estimate:
+        lines.append(line("  ", Span(analysis.estimate, Style.FAINT)))
     if analysis.message:
         lines.append(line("  ", " ".join(analysis.message.split())))
     if analysis.missed:

@@ -106,6 +106,8 @@ async def _comes_to_rest(world: RoutedWorld, laws: Laws, story: Story) -> None:
     world.api.watched = [laws.before_write]
     for _ in range(40):
         await _step(world, laws, 0)
+    for key in world.keys:
+        await world.look(key)  # an experiment counts what came, each half minute
     world.api.writes.clear()
     for key in world.keys:
         await world.look(key)
