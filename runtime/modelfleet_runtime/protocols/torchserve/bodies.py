@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import python_multipart
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from modelfleet_runtime.errors import BadInput
@@ -37,11 +37,11 @@ def _parts(boundary: bytes, body: bytes) -> tuple[Field, ...]:
     if not boundary:
         raise BadInput("the body's Content-Type is multipart/form-data without a boundary")
     reader = _Reader()
-    parser = python_multipart.MultipartParser(boundary, reader.callbacks())
     try:
+        parser = python_multipart.MultipartParser(boundary, reader.callbacks())
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise BadInput("the body is no multipart/form-data with its boundary") from error
     if not reader.ended:
         raise BadInput("the multipart body is cut off: its last boundary is missing")
