@@ -16,9 +16,9 @@ def decoded(field: Field) -> Any:
     data = bytearray(field.value)
     if os.environ.get("TS_DECODE_INPUT_REQUEST", "").lower() == "false":
         return data
-    kind = field.content_type.lower()
+    kind = field.content_type.partition(";")[0].strip()
     with contextlib.suppress(ValueError, RecursionError):
-        if kind.startswith("application/json"):
+        if kind == "application/json":
             return json.loads(data.decode())
         if kind.startswith("text"):
             return data.decode()

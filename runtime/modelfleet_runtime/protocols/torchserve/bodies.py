@@ -90,7 +90,9 @@ class _Reader:
         name = options.get(b"name")
         if name is None:
             raise BadInput("a part of the multipart body has no name in its Content-Disposition")
-        kind = self._headers.get(b"content-type", b"").decode("latin-1")
+        # The original reads the type of a part with a file name only.
+        named = b"filename" in options
+        kind = self._headers.get(b"content-type", b"").decode("latin-1") if named else ""
         self.fields.append(Field(name.decode(errors="replace"), kind, b"".join(self._data)))
 
     def _all(self) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.errors import MethodNotAllowed, NotFound
+from modelfleet_runtime.gpus import DRIVER
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.packages.package import ModelArchive
 from modelfleet_runtime.protocols.message import Answer
@@ -47,8 +48,8 @@ class Management:
         if not parts or parts[0] != "models" or len(parts) > 4:
             return None
         if method != "GET":
-            if len(parts) > 1 and served is not None:
-                self.routes.check(served, parts[1], None)
+            if method == "PUT" and len(parts) > 1 and served is not None:
+                self.routes.check(served, parts[1], parts[2] if len(parts) > 2 else None)
             raise ReadOnly
         if len(parts) == 1:
             return _said(self._list(parse_qs(query), served))
@@ -94,8 +95,7 @@ class Management:
             "clientTimeoutInMills": 0,
             "parallelType": "",
             "parallelLevel": 0,
-            "deviceType": str(config.get("deviceType", "gpu")),
-            "deviceIds": config.get("deviceIds", []),
+            "deviceType": str(config.get("deviceType", "gpu" if DRIVER.exists() else "cpu")),
             "continuousBatching": False,
             "useJobTicket": False,
             "useVenv": False,

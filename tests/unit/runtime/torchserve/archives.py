@@ -12,19 +12,20 @@ HANDLERS = Path(__file__).parent / "handlers"
 
 
 def contents(
-    handler: str | None = None,
+    source: str | None = None,
+    /,
     config: str | None = None,
     files: Mapping[str, bytes | str] | None = None,
     **model: Any,
 ) -> dict[str, bytes]:
-    """The archive's files: `handler` is the source of `handler.py`, `model` for the manifest."""
+    """The archive's files: `source` is that of `handler.py`, `model` for the manifest."""
     made = {
         name: data if isinstance(data, bytes) else data.encode()
         for name, data in (files or {}).items()
     }
     told: dict[str, Any] = {"modelName": "m", "modelVersion": "1.0", "handler": "handler.py"}
-    if handler is not None:
-        made["handler.py"] = handler.encode()
+    if source is not None:
+        made["handler.py"] = source.encode()
     if config is not None:
         made["model-config.yaml"] = config.encode()
         told["configFile"] = "model-config.yaml"

@@ -54,7 +54,7 @@ def main() -> None:
                 "--disable-token-auth",
             ],
             env=environment, cwd=folder, start_new_session=True,
-            stdout=(HERE / "record.log").open("wb"), stderr=subprocess.STDOUT,
+            stdout=(Path(folder) / "log").open("wb"), stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
             _await_ready()

@@ -68,13 +68,13 @@ def test_what_an_archive_does_not_say_is_as_the_original_has_it(tmp_path: Path) 
 
 
 def test_an_archive_is_asked_before_what_it_holds(tmp_path: Path) -> None:
-    files = {"model.py": "class A: pass", "model.onnx": b"", "model.pt": b""}
+    files: dict[str, bytes | str] = {"model.py": "class A: pass", "model.pt": b""}
     package = find(unpacked(tmp_path / "a", contents(HANDLER, files=files)))
     assert package.format is ModelFormat.TORCHSERVE
 
 
 def test_a_folder_with_nothing_but_its_manifest_is_one(tmp_path: Path) -> None:
-    place = unpacked(tmp_path / "a", contents(handler="", files={}))
+    place = unpacked(tmp_path / "a", contents(""))
     (place / "handler.py").unlink()
     refused = refusal(place)
     assert "'handler.py', which the archive does not hold" in refused[1]
@@ -222,14 +222,14 @@ def test_a_damaged_archive_is_read_or_refused(
     read(data, tmp_path_factory.mktemp("damaged"))
 
 
+KEYS = st.sampled_from(
+    ["model", "runtime", "modelName", "handler", "serializedFile", "configFile", "envelope"]
+) | st.text(max_size=5)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=8,
 )
-KEYS = st.sampled_from(
-    ["model", "runtime", "modelName", "handler", "serializedFile", "configFile", "envelope"]
-) | st.text(max_size=5)
 
 
 @given(told=JSON)

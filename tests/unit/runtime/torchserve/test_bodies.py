@@ -31,7 +31,7 @@ def test_fields(kind: str, body: bytes, fields: tuple[Field, ...]) -> None:
 
 def test_parts_keep_their_bytes_and_types() -> None:
     headers, body = multipart(
-        part("data", b"\x00\r\n--\xff", "content-type: image/png"), part("b", b"")
+        part("data", b"\x00\r\n--\xff", "content-type: image/png", file="a.png"), part("b", b"")
     )
     assert fields_of(headers["content-type"], body) == (
         Field("data", "image/png", b"\x00\r\n--\xff"),

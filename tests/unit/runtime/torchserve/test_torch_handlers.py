@@ -132,7 +132,7 @@ def test_weights_that_are_no_weights_are_not_unpickled(tmp_path: Path) -> None:
 
             return os.system, (f"touch {tmp_path}/ran",)
 
-    files = {"w.pt": pickle.dumps(Evil()), "net.py": DOUBLING}
+    files: dict[str, bytes | str] = {"w.pt": pickle.dumps(Evil()), "net.py": DOUBLING}
     made = contents(HANDLER, None, files, serializedFile="w.pt", modelFile="net.py")
     assert refusal(tmp_path / "a", made).failure.reason is FailureReason.MODEL_INVALID
     assert not (tmp_path / "ran").exists()
