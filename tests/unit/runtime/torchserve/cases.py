@@ -78,13 +78,6 @@ CASES = [
     _parts("text", multipart(part("data", b"a"), part("other", b"b"))),
     _parts("typed text", multipart(part("data", b"a", "content-type: text/plain"))),
     _parts("JSON", multipart(part("data", b'{"a": 1}', "content-type: application/json"))),
-    _parts(
-        "JSON file", multipart(part("a", b"[1]", "content-type: application/json", file="a.json"))
-    ),
-    _parts(
-        "text file", multipart(part("a", b"b", "content-type: text/plain", file="a.txt"))
-    ),
-    _parts("file without a type", multipart(part("a", b"b", file="a"))),
     _parts("two of one name", multipart(part("a", b"1"), part("a", b"2"))),
     _parts("with line ends", multipart(part("data", b"a\r\n\r\nb\n", "content-type: image/png"))),
     _parts("empty", multipart(part("data", b""))),
@@ -112,13 +105,12 @@ CASES = [
     _do("unknown"),
     *(
         Case(
-            f"seen: {name} of {path}",
+            f"seen: {name}",
             path,
             headers={"x-do": f"header:{name}", "x-a": "b"},
             body=b"x",
         )
         for name, path in (
-            ("explain", "/predictions/probe"),
             ("explain", "/explanations/probe"),
             ("url_path", "/predictions/probe/1.0/a/b"),
             ("x-a", "/predictions/probe"),
