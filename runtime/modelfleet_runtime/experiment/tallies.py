@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
-from modelfleet_contract import CALLER_BUCKETS
+from modelfleet_contract import CALLER_BUCKETS, MOST_REVISIONS
 
-MOST_OTHERS = 15
+MOST_OTHERS = MOST_REVISIONS - 1
 """Revisions that this process does not serve, and for which values were posted to it. An id names
 its revision, and anybody can write one."""
 
