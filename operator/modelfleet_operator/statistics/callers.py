@@ -19,8 +19,7 @@ from dataclasses import dataclass, field, replace
 from modelfleet_operator.statistics.encoding import Reader, Writer
 
 BUCKETS = 128
-"""Pods have eight times as many; that many are too many for a resource, and change nothing that is
-concluded."""
+"""As many as pods tell. More are too many for a resource, and change nothing that is concluded."""
 SKEW = 2.0
 """Seconds by which a pod's start must lie behind the last look: clocks differ."""
 

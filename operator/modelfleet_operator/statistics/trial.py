@@ -274,8 +274,8 @@ class Trial:
                 return replace(found, waits_for=waits)
             if effect <= MANY_ALIKE or key not in self.values:
                 return found
-            control, ours = self._sample(self.design.control, metric.name), self._sample(*key)
-            return found.and_also(self.values[key].result(control, ours, alpha))
+            pair = self._sample(self.design.control, metric.name), self._sample(*key)
+            return found.and_also(self.values[key].result(*pair, alpha))
         samples = self._sample(self.design.control, metric.name), self._sample(*key)
         if self._has_units(key):
             return self.values[key].result(*samples, alpha)
