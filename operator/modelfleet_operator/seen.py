@@ -25,10 +25,11 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.router.observed import Counters
-from modelfleet_operator.router.site import Site
+from modelfleet_operator.router.site import Intervals, Site
 
 __all__ = [
     "Address",
+    "Answer",
     "ChildKey",
     "GpuHolder",
     "GpuNode",
@@ -187,6 +188,8 @@ class Routing:
     shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How each variant splits its share among its revisions, in parts of 10000 of that share, as it
     was written beside the site."""
+    home: Intervals | None = None
+    """How callers were spread when no variant had lent its share; None where none has."""
     refused: str = ""
     """Why the routers are not given it, or the Gateway does not serve it; empty where it is so."""
     impossible: bool = False
@@ -234,6 +237,16 @@ class Gpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator's Prometheus said to one expression."""
+
+    value: float | None = None
+    """None: there was no number."""
+    unread: str = ""
+    """Why there was none; empty where there was."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one look at the cluster found."""
 
@@ -252,6 +265,8 @@ class Observed:
     in this look."""
     gpus: Mapping[str, Gpus] = field(default_factory=dict)
     """By the name of the extended resource; only those for which a plan has asked."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """By the expression; only those for which a plan has asked."""
     children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)
     """Every child as it was read, for comparing and pruning."""
 

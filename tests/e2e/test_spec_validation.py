@@ -127,6 +127,12 @@ def analysis(**fields: Any) -> dict[str, Any]:
     return steps(*STEPS, analysis=fields)
 
 
+def asked(**fields: Any) -> dict[str, Any]:
+    """A step that is judged by a query; None takes one of its fields out."""
+    query = {"name": "q", "query": "vector(1)", "max": "1", **fields}
+    return analysis(queries=[{key: value for key, value in query.items() if value is not None}])
+
+
 def mounted(kind: dict[str, Any], path: str = "/data", name: str = "data") -> dict[str, Any]:
     return pod(volumes=[{"name": name, **kind}], volumeMounts=[{"name": name, "mountPath": path}])
 
@@ -427,6 +433,28 @@ REFUSED = [
     Case("an error rate without %", analysis(maxErrorRate="0.01"), "a percentage, like 1%"),
     Case("an error rate of 0", analysis(maxErrorRate="0%"), "no number of requests could prove"),
     Case("no latency", analysis(maxLatency={}), "at least one of p50, p95 and p99"),
+    Case("a query without a limit", asked(max=None), "no answer would be wrong"),
+    Case(
+        "a query that nothing answers well", asked(min="2", max="1e-1"), "a min that is not above"
+    ),
+    Case("a limit in words", asked(max="half"), "a number in quotes, like '0.5'"),
+    Case("a limit with a unit", asked(min="5ms"), "a number in quotes, like '0.5'"),
+    Case("a limit with two mistakes", asked(min="x", max="y"), "a number in quotes, like '0.5'"),
+    Case("a query's name in capitals", asked(name="GPU"), "in lower-case letters, digits and -"),
+    Case("an unknown placeholder", asked(query="up{pod='{{ revision }}'}"), "in double braces"),
+    Case("a placeholder's beginning", asked(query="up{pod='{{revision'}"), "in double braces"),
+    Case("a query of a book", asked(query="a" * 1025), "query: Too long"),
+    Case("no bad look is allowed", asked(failures=0), "greater than or equal to 1"),
+    Case(
+        "five queries",
+        analysis(queries=[{"name": f"q{n}", "query": "up", "max": "1"} for n in range(5)]),
+        "must have at most 4 items",
+    ),
+    Case(
+        "one query twice",
+        analysis(queries=[{"name": "q", "query": "up", "max": "1"} for _ in range(2)]),
+        "Duplicate value",
+    ),
     Case("a latency of an hour", analysis(maxLatency={"p99": "1h"}), "from 1ms to 60s"),
     Case("a long warm-up", analysis(warmUp="2h"), "from 0s to 1h"),
     Case("an analysis without an end", analysis(timeout="300h"), "from 1s to 168h"),
@@ -653,6 +681,22 @@ REFUSED = [
 ACCEPTED = [
     Case("a rollout by steps", steps(*STEPS, {"weight": 80, "untilPromoted": True})),
     Case("a rollout that is judged", analysis(maxErrorRate="0.5%", maxLatency={"p99": "250ms"})),
+    Case(
+        "a rollout that is judged by a query alone",
+        analysis(
+            compareToStable=False,
+            queries=[
+                {
+                    "name": "gpu-memory",
+                    "query": "max(used{pod=~'{{revision}}-.*', ns='{{namespace}}'})\n/ on() "
+                    "max(used{pod=~'{{stable}}-.*', of='{{name}}', arm='{{variant}}'})",
+                    "min": "-1",
+                    "max": "1.5e9",
+                    "failures": 1,
+                }
+            ],
+        ),
+    ),
     Case(
         "blue and green",
         routed({"strategy": "BlueGreen", "preview": {"pause": "5m"}, "bake": "10m"}),

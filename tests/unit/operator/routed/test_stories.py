@@ -12,13 +12,20 @@ import random
 import pytest
 
 from modelfleet_operator import kinds
-from tests.unit.operator.routed import gpu_stories, pair_stories, rollout_stories, variant_stories
+from tests.unit.operator.routed import (
+    gpu_stories,
+    pair_stories,
+    query_stories,
+    rollout_stories,
+    variant_stories,
+)
 from tests.unit.operator.routed.laws import Laws
 from tests.unit.operator.routed.words import Story
 from tests.unit.operator.routed.world import RoutedWorld, killing
 
 STORIES = (
     *rollout_stories.STORIES,
+    *query_stories.STORIES,
     *gpu_stories.STORIES,
     *variant_stories.STORIES,
     *pair_stories.STORIES,
