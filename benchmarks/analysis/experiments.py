@@ -119,7 +119,8 @@ def _sticky(crowd: Crowd, share: float) -> Shown:
         n_c, x_c, n_s, x_s = (
             a[:, arm].sum(axis=1).astype(np.int64) for arm in (1, 0) for a in (came, fails)
         )
-        errors.add(n_c, x_c, n_s, x_s, design_effect(requests[:, 0], failed[:, 0]))
+        effects = [design_effect(requests[:, i], failed[:, i]) for i in (0, 1)]
+        errors.add(n_c, x_c, n_s, x_s, np.maximum(*effects))
         naive.add(n_c, x_c, n_s, x_s)
         control, arm = (of_buckets(requests[:, i], clicked[:, i]) for i in (0, 1))
         first = (size == 0) & (requests[:, 0].sum(axis=1) >= BASELINE)

@@ -25,7 +25,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.router.observed import Counters
-from modelfleet_operator.router.site import Site
+from modelfleet_operator.router.site import Intervals, Site
 
 __all__ = [
     "Address",
@@ -188,6 +188,8 @@ class Routing:
     shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How each variant splits its share among its revisions, in parts of 10000 of that share, as it
     was written beside the site."""
+    home: Intervals | None = None
+    """How callers were spread when no variant had lent its share; None where none has."""
     refused: str = ""
     """Why the routers are not given it, or the Gateway does not serve it; empty where it is so."""
     impossible: bool = False

@@ -206,6 +206,11 @@ class VariantStatus(Told):
     name: str
     share: int | None = None
     """Its share of all traffic, in parts of 10000; absent where no router shares it out."""
+    awaits: int | None = None
+    """Pods that its next share is thought to need, where an autoscaler decides on them; absent
+    where no larger share is on its way."""
+    awaits_share: int | None = None
+    """That share, in parts of 10000."""
     stable: str | None = None
     """The revision that serves; absent until the first one is ready."""
     candidate: str | None = None

@@ -39,10 +39,12 @@ def all_of(seen: Observed, verdict: Verdict) -> tuple[Json, ...]:
                 disruption_budget.build(resource, revision, desired),
             ]
     if routed is not None and routed.site is not None and by_pair:
-        made.append(routing.build(resource, routed.site, verdict.shares))
+        made.append(routing.build(resource, routed.site, verdict.shares, home=routed.home))
     elif verdict.parting is not None:
         site, since = verdict.parting
         made.append(routing.build(resource, site, seen.routing.shares, since))
+    if spec.runtime.feedback:
+        made.append(service.feedback(resource))
     candidate = _previewed(spec, verdict)
     if candidate is not None:
         made.append(service.preview(resource, candidate))

@@ -265,12 +265,15 @@ def started_at(router: RouterPod) -> float:
 
 def _traffic(counters: Counters) -> Traffic:
     requests, errors = sum(counters.answers.values()), counters.answers.get("5", 0)
+    # A connection that is tried again counts as sent again, though no pod had got the request: so
+    # what was answered is looked at as well.
+    sent = max(counters.attempts - counters.retries, requests)
     latency = counters.latency
     if not latency.bounds:
-        return Traffic(requests, errors)
+        return Traffic(requests, errors, sent=sent)
     steps = zip((0, *latency.cumulative), (*latency.cumulative, latency.count), strict=True)
     counts = tuple(max(0, after - before) for before, after in steps)
-    return Traffic(requests, errors, Histogram(latency.bounds, counts))
+    return Traffic(requests, errors, Histogram(latency.bounds, counts), sent)
 
 
 def _check(finding: Finding) -> CheckStatus:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from modelfleet_operator.api.gateway import Gateway
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
+from modelfleet_operator.plan.growth import Growth
 from modelfleet_operator.plan.variants import Standing
-from modelfleet_operator.router.site import WHOLE, Site
+from modelfleet_operator.router.site import WHOLE, Intervals, Site
 from modelfleet_operator.seen import Revision
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class VariantPlan:
     """Pods that all of its share needs."""
     share: int = WHOLE
     """Its share of all traffic from now on, in parts of 10000."""
+    growth: Growth | None = None
+    """The larger share that is on its way to it."""
     asks: frozenset[str] = frozenset()
     """What its analysis has to know from the Prometheus first, as PromQL."""
 
@@ -151,6 +154,8 @@ class Routed:
     """The address selects the routers. Before they serve, it selects a revision as it did."""
     refused: str = ""
     """Why the routers are not given what is wanted; empty where they are."""
+    home: Intervals | None = None
+    """How the line is when no share is lent; None: so it is."""
     gateway: Gateway | None = None
     """Is told the site in place of our routers; the address selects a revision then."""
 

@@ -59,6 +59,17 @@ class Result:
         parts = sorted((self.low / self.control, self.high / self.control))
         return self.difference / self.control, parts[0], parts[1]
 
+    def and_also(self, other: "Result") -> "Result":
+        """Of a yes/no metric: only what another method finds as well."""
+        return replace(
+            self,
+            low=max(-1.0, min(self.low, other.low)),
+            high=min(1.0, max(self.high, other.high)),
+            p_value=max(self.p_value, other.p_value),
+            log_e=min(self.log_e, other.log_e),
+            waits_for=self.waits_for or other.waits_for,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RateComparison:

@@ -156,6 +156,7 @@ def _arm(
         # Pods beyond what its Deployment asks for are about to go, ready or not.
         ready=min(seen.ready_pods(name), asked),
         reachable=min((r.reached.get(name, 0) for r in routers if not r.silent), default=0),
+        lost=_lost(name, routers),
         asked=asked,
         present=len(there),
         leaving=len(there) - len(staying),
@@ -166,6 +167,11 @@ def _arm(
         hopeless=trouble.message if trouble and trouble.reason in HOPELESS else "",
         crashed=trouble.message if trouble and trouble.reason in CRASHED else "",
     )
+
+
+def _lost(name: str, routers: tuple[RouterPod, ...]) -> bool:
+    taking = [router for router in routers if router.ready and not router.silent]
+    return bool(taking) and not any(router.reached.get(name) for router in taking)
 
 
 def _addressed(seen: Observed, name: str) -> bool:
