@@ -101,8 +101,8 @@ class Inference:
     def begin(self) -> None:
         service = self._service
         try:
-            if self.method != "POST":
-                raise MethodNotAllowed("POST")
+            if self.method not in self.route.methods:
+                raise MethodNotAllowed(", ".join(self.route.methods))
             if self.route.endpoint is None:
                 service.oip.explain_unknown(self.route.path)
             service.life.model()
@@ -180,7 +180,9 @@ class Inference:
         assert endpoint is not None, "refused before its body was read"
         try:
             served = self._service.life.model()
-            request = Incoming(self.headers, body, served, self.deadline, self._ask)
+            request = Incoming(
+                self.headers, body, served, self.deadline, self._ask, self.request_id
+            )
             if len(body) > _LONG and not self.route.in_place(request):
                 self._start(self._read_aside(endpoint, request))
             else:

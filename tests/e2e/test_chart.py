@@ -218,15 +218,15 @@ def test_a_prometheus_is_named_with_the_secret_of_its_token(helm: Program) -> No
 
     secret = "prometheus.tokenSecret.name=reader,prometheus.tokenSecret.key=bearer"
     with_token = deployment(rendered(helm, "--set", f"prometheus.url={url},{secret}"))
-    told, (volume,), (mount,) = _told_of_prometheus(with_token)
+    with_secret, (volume,), (mount,) = _told_of_prometheus(with_token)
     assert volume["secret"] == {
         "secretName": "reader", "items": [{"key": "bearer", "path": "token"}]
     }  # fmt: skip
     assert mount == {"name": volume["name"], "mountPath": mount["mountPath"], "readOnly": True}
-    assert told["TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    assert with_secret["TOKEN_FILE"] == f"{mount['mountPath']}/token"
     Settings.from_env(
         {"MODELFLEET_RUNTIME_IMAGE": "i"}
-        | {f"MODELFLEET_PROMETHEUS_{k}": v for k, v in told.items()}
+        | {f"MODELFLEET_PROMETHEUS_{k}": v for k, v in with_secret.items()}
     )
 
 

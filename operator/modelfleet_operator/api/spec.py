@@ -235,13 +235,14 @@ class Spec(Shared):
             ),
             # With format auto, the runtime says it when it has seen the package.
             rule(
-                "!(self.model.format in ['onnx', 'python']) || !has(self.runtime.engine.precision)",
+                "!(self.model.format in ['onnx', 'python', 'torchserve']) || "
+                "!has(self.runtime.engine.precision)",
                 "precision has no effect on this model's format: convert the model itself, or "
                 "leave precision out.",
                 ".runtime.engine.precision",
             ),
             rule(
-                "!(self.model.format in ['onnx', 'python', 'torchscript']) || "
+                "!(self.model.format in ['onnx', 'python', 'torchscript', 'torchserve']) || "
                 "!self.runtime.engine.compile",
                 "compile has no effect on this model's format: export the model with torch.export "
                 "(format pt2), or leave compile out.",

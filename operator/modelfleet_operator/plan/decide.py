@@ -146,7 +146,13 @@ def _planned(each: _Looked, share: int, had: int, *, others: bool) -> VariantPla
         asked = {name: arm.asked for name, arm in each.facts.arms.items()}
         steps = replace(steps, pods=asked if had else progress.gone(each.facts).pods)
     counts = replicas.routed(each.standing.spec, each.parts, steps)
-    demand = each.facts.demand
     return VariantPlan(
-        each.standing, each.parts, counts, steps, demand, share, each.growth, each.asks
+        each.standing,
+        each.parts,
+        counts,
+        steps,
+        each.facts.demand,
+        share,
+        growth=each.growth,
+        asks=each.asks,
     )

@@ -46,7 +46,7 @@ def engine_for(package: Package, settings: EngineSettings, threads: int) -> Engi
     Raises `CannotServe` with reason Unsupported where a setting has no effect on this format.
     """
     _refuse_without_effect(package.format, settings)
-    if settings.workers > 1:
+    if settings.workers > 1 or package.format in _APART:
         from modelfleet_runtime.engines.processes import ProcessesEngine
 
         return ProcessesEngine(package, settings, threads)
@@ -73,10 +73,16 @@ def engine_in_process(package: Package, settings: EngineSettings, threads: int) 
             from modelfleet_runtime.engines.python import PythonEngine
 
             return PythonEngine(package)
+        case ModelFormat.TORCHSERVE:
+            from modelfleet_runtime.engines.handler import HandlerEngine
+
+            return HandlerEngine(package, settings)
         case ModelFormat.AUTO:
             raise ValueError("a package has a format")
 
 
+_APART = (ModelFormat.TORCHSERVE,)
+"""Never in the server's own process: their code was written for one that it may block and end."""
 _WITH_PRECISION = (ModelFormat.TORCHSCRIPT, ModelFormat.PT2)
 
 

@@ -5,11 +5,12 @@ from types import ModuleType
 
 from modelfleet_contract import FailureReason, ModelFormat
 from modelfleet_runtime.errors import CannotServe
-from modelfleet_runtime.packages import onnx_file, pt2, python_class, torchscript
+from modelfleet_runtime.packages import onnx_file, pt2, python_class, torchscript, torchserve
 from modelfleet_runtime.packages.package import Match, NoMatch, Package
 
-# A class that loads a .onnx or .pt file beside it is a Python model, so that format is asked first.
-FORMATS: tuple[ModuleType, ...] = (python_class, onnx_file, pt2, torchscript)
+# A class that loads a .onnx or .pt file beside it is a Python model, so that format is asked before
+# those. An archive of TorchServe may hold any of them.
+FORMATS: tuple[ModuleType, ...] = (torchserve, python_class, onnx_file, pt2, torchscript)
 
 
 def find(place: Path, wanted: ModelFormat = ModelFormat.AUTO) -> Package:
