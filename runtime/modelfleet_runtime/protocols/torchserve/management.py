@@ -24,12 +24,11 @@ DESCRIPTION = "/api-description"
 class ReadOnly(MethodNotAllowed):
     def __init__(self) -> None:
         super().__init__("GET")
-
-    @property
-    def message(self) -> str:
-        return (
-            "this server serves the one model that it was started with; to register, scale or "
-            "unregister a model, change the ModelDeployment or start another server"
+        self.args = (
+            (
+                "this server serves the one model that it was started with; to register, scale or "
+                "unregister a model, change the ModelDeployment or start another server"
+            ),
         )
 
 
