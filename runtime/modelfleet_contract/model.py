@@ -26,6 +26,14 @@ class ModelFormat(StrEnum):
     `model.pt2`."""
     PYTHON = "python"
     """A folder with a `model.py` that defines one class with `predict`."""
+    SAGEMAKER = "sagemaker"
+    """What SageMaker's inference toolkit serves: a folder with `code/inference.py`, or its
+    `model.tar.gz`."""
+    AZUREML = "azureml"
+    """What Azure ML's inference server serves: a folder with a `score.py` that has `init` and
+    `run`."""
+    VERTEX = "vertex"
+    """A custom prediction routine of Vertex AI: a folder with a `predictor.py`."""
 
 
 class Scheme(StrEnum):

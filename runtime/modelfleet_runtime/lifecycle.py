@@ -15,6 +15,7 @@ A process that is ill (`Life.ill`) when it is told to stop ends with a failure t
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.grpc_server import GrpcServer
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.protocols.dialects import dialect_of
 from modelfleet_runtime.service import Service
 from modelfleet_runtime.settings import Settings
 from modelfleet_runtime.tracing import Tracing
@@ -109,7 +111,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         address = f"http://{settings.host}:{sock.getsockname()[1]}"
         log.info("listening on %s", address)
         engine = await _load_unless_told(
-            document, location, settings, life, metrics, worker, told, tracing
+            document, location, settings, service, worker, told, tracing
         )
         if engine is None:
             return
@@ -175,13 +177,13 @@ async def _load_unless_told(
     document: ServeDocument,
     location: Path,
     settings: Settings,
-    life: Life,
-    metrics: Metrics,
+    service: Service,
     worker: Worker,
     told: asyncio.Event,
     tracing: Tracing | None,
 ) -> Engine | None:
     """None when the process was told to stop before the model was there."""
+    life, metrics = service.life, service.metrics
     load = asyncio.ensure_future(
         loading.load(document, location, settings.threads, metrics, worker, life.died, tracing)
     )
@@ -195,6 +197,11 @@ async def _load_unless_told(
         return None
     served, engine = load.result()
     metrics.model(served.name, served.version, served.platform)
+    environment = {**os.environ, **served.environment}
+    dialect = dialect_of(served.platform, environment, settings.limits, engine.slots)
+    if dialect is not None:
+        service.speak(dialect)
+        log.info("answers %s", ", ".join((*dialect.asked, *dialect.pages)))
     life.loaded(served)
     return engine
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from modelfleet_contract import Batching, FailureReason, ModelValue, ServeDocument
@@ -12,13 +13,14 @@ from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
-from modelfleet_runtime.engines.engine import Engine, engine_for
+from modelfleet_runtime.engines.engine import FUNCTIONS, Engine, engine_for
 from modelfleet_runtime.engines.warm_up import can_be_made, zeros
 from modelfleet_runtime.errors import CannotServe, Refusal, one_line
 from modelfleet_runtime.experiment.returned import check, declared, seen
 from modelfleet_runtime.gpus import gpus
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.packages.find import existing, find
+from modelfleet_runtime.packages.package import Package
 from modelfleet_runtime.signature import Signature
 from modelfleet_runtime.sources import digest
 from modelfleet_runtime.tracing import Tracing
@@ -43,7 +45,7 @@ async def load(
 
     Raises `CannotServe`.
     """
-    engine, signature, platform = await worker.call(
+    engine, signature, package = await worker.call(
         lambda: _load(document, location, threads or cpus.usable_cpus())
     )
     metrics.devices(await worker.call(gpus))
@@ -66,10 +68,11 @@ async def load(
     served = Served(
         document.name,
         document.model.version or NO_VERSION,
-        platform,
+        package.format.value,
         batcher,
         getattr(engine, "preprocess", None),
         getattr(engine, "postprocess", None),
+        package.environment,
     )
     return served, engine
 
@@ -92,6 +95,15 @@ def _check_values(values: Sequence[ModelValue], engine: Engine, signature: Signa
         check(values, outputs)
 
 
+def _check_takes_tensors(package: Package, document: ServeDocument) -> None:
+    if document.values and package.format in FUNCTIONS:
+        raise CannotServe(
+            FailureReason.UNSUPPORTED,
+            f"a value is taken from a tensor that the model returns, and a {package.format} "
+            "package returns none; leave the values out, and post them to /feedback",
+        )
+
+
 def _within(batching: Batching, signature: Signature) -> Batching:
     """The settings, with no larger batches than the model itself takes."""
     most = signature.most_rows
@@ -102,14 +114,18 @@ def _within(batching: Batching, signature: Signature) -> Batching:
     return batching.model_copy(update={"max_size": most, "preferred_sizes": preferred})
 
 
-def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine, Signature, str]:
+def _load(
+    document: ServeDocument, location: Path, threads: int
+) -> tuple[Engine, Signature, Package]:
     began = time.monotonic()
     try:
         existing(location)
         if document.model.digest is not None and not document.model.fetched:
             digest.verify(location, document.model.digest, document.model.uri)
         package = find(location, document.model.format)
-        engine = engine_for(package, document.engine, threads)
+        longest_run = document.timeout / timedelta(seconds=1)
+        _check_takes_tensors(package, document)
+        engine = engine_for(package, document.engine, threads, longest_run)
         batching = _within(document.batching, engine.load())
         signature = engine.warm_up(batching.max_size)
         _check_values(document.values, engine, signature)
@@ -142,4 +158,4 @@ def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine
         "; ".join(spec.describe() for spec in signature.inputs) or "anything",
         "; ".join(spec.describe() for spec in signature.outputs) or "anything",
     )
-    return engine, signature, package.format.value
+    return engine, signature, package

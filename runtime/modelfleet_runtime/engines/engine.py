@@ -40,16 +40,26 @@ class Engine(Protocol):
         """Give back memory and threads."""
 
 
-def engine_for(package: Package, settings: EngineSettings, threads: int) -> Engine:
-    """The engine for the package; `threads` are for all of its processes together.
+FUNCTIONS = (ModelFormat.SAGEMAKER, ModelFormat.AZUREML, ModelFormat.VERTEX)
+"""Functions that answer requests. They are written for a server of many processes, and end theirs
+or block it: they never run in the server's own."""
+
+
+def engine_for(
+    package: Package, settings: EngineSettings, threads: int, longest_run: float | None = None
+) -> Engine:
+    """The engine for the package; `threads` are for all of its processes together. A process that
+    functions hold for more than `longest_run` seconds is ended, and started again.
 
     Raises `CannotServe` with reason Unsupported where a setting has no effect on this format.
     """
     _refuse_without_effect(package.format, settings)
-    if settings.workers > 1:
+    functions = package.format in FUNCTIONS
+    if settings.workers > 1 or functions:
         from modelfleet_runtime.engines.processes import ProcessesEngine
 
-        return ProcessesEngine(package, settings, threads)
+        bound = longest_run if functions else None
+        return ProcessesEngine(package, settings, threads, bound)
     return engine_in_process(package, settings, threads)
 
 
@@ -73,6 +83,10 @@ def engine_in_process(package: Package, settings: EngineSettings, threads: int) 
             from modelfleet_runtime.engines.python import PythonEngine
 
             return PythonEngine(package)
+        case ModelFormat.SAGEMAKER | ModelFormat.AZUREML | ModelFormat.VERTEX:
+            from modelfleet_runtime.engines.functions.engine import FunctionsEngine
+
+            return FunctionsEngine(package)
         case ModelFormat.AUTO:
             raise ValueError("a package has a format")
 
@@ -86,8 +100,8 @@ def _refuse_without_effect(fmt: ModelFormat, settings: EngineSettings) -> None:
         raise _without_effect("precision", fmt, "convert the model itself, or leave it out")
     if settings.compile and fmt is not ModelFormat.PT2:
         raise _without_effect("compile", fmt, "export the model with torch.export, or leave it out")
-    if settings.device is not Device.AUTO and fmt is ModelFormat.PYTHON:
-        raise _without_effect("device", fmt, "the class chooses its own; leave it out")
+    if settings.device is not Device.AUTO and fmt in (ModelFormat.PYTHON, *FUNCTIONS):
+        raise _without_effect("device", fmt, "its code chooses its own; leave it out")
 
 
 def _without_effect(setting: str, fmt: ModelFormat, instead: str) -> CannotServe:

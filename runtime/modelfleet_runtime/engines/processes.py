@@ -55,7 +55,14 @@ class ProcessesEngine:
     computes = False
     """A run waits for another process, which the event loop must not."""
 
-    def __init__(self, package: Package, settings: EngineSettings, threads: int) -> None:
+    def __init__(
+        self,
+        package: Package,
+        settings: EngineSettings,
+        threads: int,
+        longest_run: float | None = None,
+    ) -> None:
+        """A process ends itself when a run takes more than `longest_run` seconds."""
         self.slots = settings.workers
         part = max(1, threads // settings.workers)
         self._start_message = {
@@ -63,8 +70,9 @@ class ProcessesEngine:
                 package, settings.model_copy(update={"workers": 1}), part
             ),
             "log_level": logging.getLogger().getEffectiveLevel(),
+            "longest_run": longest_run,
         }
-        self._environment = cpus.thread_variables(part)
+        self._environment = {**cpus.thread_variables(part), **package.environment}
         self._signature = Signature()
         self._rows: int | None = None
         self._lock = threading.Lock()

@@ -1,6 +1,7 @@
 """What the formats say about a place, and the package that one of them makes of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelfleet_contract import ModelFormat
@@ -32,6 +33,8 @@ class Package:
     """What belongs to the model lies here: weights beside the graph, modules beside the class."""
     signature: Signature | None = None
     """What a `signature.json` in the folder says, where the model itself cannot say it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the package's code reads, beside those that are there."""
 
 
 def one_file(place: Path, name: str, suffixes: tuple[str, ...]) -> Match | NoMatch:

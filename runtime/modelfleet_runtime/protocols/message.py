@@ -35,6 +35,11 @@ class Incoming:
     """As of `time.monotonic`. `ask` keeps to it; what else may take long has to as well."""
     ask: Ask
     """For endpoints that have more to wait for than the model."""
+    method: str = "POST"
+    path: str = ""
+    """Decoded, without the query."""
+    query: str = ""
+    """As it came."""
 
 
 @dataclass(slots=True)
