@@ -11,7 +11,7 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +29,22 @@ _UTF8 = (JSON, "text/csv")
 _NAMES = re.compile(r"(^|-)([a-z])")
 
 
+class Headers(dict[str, str]):
+    """Names as clients write them, found however they are written."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__({_as_written(name): value for name, value in headers.items()})
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(_as_written(name.lower()))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(_as_written(name.lower()))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(_as_written(name.lower()), default)
+
+
 class Context:
     """What a function with one argument more is given: the request's headers and the answer's.
 
@@ -43,7 +59,7 @@ class Context:
         self.begin({})
 
     def begin(self, headers: dict[str, str]) -> None:
-        self._headers = {_as_written(name): value for name, value in headers.items()}
+        self._headers = Headers(headers)
         self.status = 200
         self.answer_headers: dict[str, str] = {}
 
@@ -54,10 +70,11 @@ class Context:
         return self._headers
 
     def get_request_header(self, idx: int, key: str) -> str | None:
-        return self._headers.get(_as_written(key.lower()))
+        value: str | None = self._headers.get(key)
+        return value
 
     def get_request_id(self, idx: int = 0) -> str:
-        return self._headers.get("X-Request-Id", "")
+        return str(self._headers.get("X-Request-Id", ""))
 
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
         self.status = code
@@ -123,7 +140,7 @@ class SageMakerFunctions:
             accept = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or JSON
         kind = request.headers.get("content-type")
         try:
-            data: Any = request.body
+            data: Any = bytearray(request.body)  # as its model server gives it
             plain = _without_parameters(kind)
             if plain in _UTF8:
                 kind, data = plain, request.body.decode()
@@ -192,4 +209,5 @@ def _encoded(body: Any) -> bytes:
 
 def _as_written(name: str) -> str:
     """content-type -> Content-Type."""
-    return _NAMES.sub(lambda match: match[1] + match[2].upper(), name)
+    title = _NAMES.sub(lambda match: match[1] + match[2].upper(), name)
+    return title.replace("-Sagemaker-", "-SageMaker-")

@@ -90,7 +90,8 @@ def _running(server: str, python: Path, package: Path) -> Iterator[str]:
         ),
         "vertex": (
             [str(python), "-m", "google.cloud.aiplatform.prediction.model_server"],
-            {"AIP_HTTP_PORT": str(PORT), "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict",
+            {"AIP_HTTP_PORT": str(PORT),
+             "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict",
              "AIP_STORAGE_URI": str(package), "VERTEX_CPR_WEB_CONCURRENCY": "1",
              **vertex_classes(package)},
             "/health",

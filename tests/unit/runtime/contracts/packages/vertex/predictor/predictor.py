@@ -4,8 +4,8 @@ import os
 import sys
 from typing import Any
 
-from google.cloud.aiplatform.prediction.predictor import Predictor
 from fastapi import HTTPException
+from google.cloud.aiplatform.prediction.predictor import Predictor
 
 
 class Chooser(Predictor):
@@ -22,7 +22,9 @@ class Chooser(Predictor):
         if what == "raise":
             raise KeyError("boom")
         if what == "http":
-            raise HTTPException(status_code=422, detail={"why": ["that"]}, headers={"x-why": "that"})
+            raise HTTPException(
+                status_code=422, detail={"why": ["that"]}, headers={"x-why": "that"}
+            )
         if what == "set":
             return {1}
         if what == "exit":
