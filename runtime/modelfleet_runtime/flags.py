@@ -55,7 +55,8 @@ Say what PATH, a file, a folder or an archive, is: its format and why it is not 
 routes and ports it would be served, with which settings, and what this image cannot do for it (then
 the exit code is not 0).
 
-None of it is run; with --load the model is loaded and warmed up, which says what it takes and gives.
+None of it is run; with --load the model is loaded and warmed up, which says what it takes and
+gives.
 """
 
 

@@ -62,10 +62,11 @@ def _imports(package: Package) -> Sequence[Finding]:
         for module in modules:
             if not _there(module, root, package):
                 missing.setdefault(module, file.name)
+    said = "imports {}, which this image does not have"
     return [
-        Finding(f"{file} imports {module}, which this image does not have", file == package.main.name)
+        Finding(f"{file} {said.format(module)}", file == package.main.name)
         for module, file in sorted(missing.items())
-    ]  # fmt: skip
+    ]
 
 
 def _there(module: str, root: Path, package: Package) -> bool:

@@ -93,7 +93,7 @@ def _request(request: RawRequest) -> Request:
             "server": ("0.0.0.0", int(os.environ["AIP_HTTP_PORT"])),
             "client": None,
         },
-        receive,  # type: ignore[arg-type]
+        receive,
     )
 
 

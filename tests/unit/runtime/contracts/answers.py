@@ -43,11 +43,13 @@ def _body(body: bytes, status: int, server: str) -> Any:
 
 def _swagger(document: dict[str, Any]) -> dict[str, Any]:
     """What generates clients; the sentences around it are anybody's."""
+    parts = document.get("components") or {}
+    paths: dict[str, dict[str, Any]] = document["paths"]
     return {
         "version": document.get("swagger") or document.get("openapi"),
         "info": document["info"],
-        "paths": {path: sorted(item) for path, item in document["paths"].items()},
-        "operations": sorted(o["operationId"] for i in document["paths"].values() for o in i.values()),
-        "schemas": document.get("definitions") or document["components"]["schemas"],
-        "security": document.get("securityDefinitions") or document["components"]["securitySchemes"],
-    }  # fmt: skip
+        "paths": {path: sorted(item) for path, item in paths.items()},
+        "operations": sorted(o["operationId"] for i in paths.values() for o in i.values()),
+        "schemas": document.get("definitions") or parts["schemas"],
+        "security": document.get("securityDefinitions") or parts["securitySchemes"],
+    }

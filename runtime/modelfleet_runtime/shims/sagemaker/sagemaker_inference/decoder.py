@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def _npz_to_sparse(npz_bytes: Any) -> Any:
     return scipy.sparse.load_npz(io.BytesIO(npz_bytes))
 
 
-_decoder_map = {
+_decoder_map: dict[str, Callable[..., Any]] = {
     content_types.NPY: _npy_to_numpy,
     content_types.CSV: _csv_to_numpy,
     content_types.JSON: _json_to_numpy,

@@ -6,7 +6,8 @@ class UnsupportedFormatError(Exception):
         self._message = (
             f"Content type {content_type} is not supported by this framework.\n\n"
             "            Please implement input_fn to to deserialize the request data or an "
-            "output_fn to\n            serialize the response. For more information, see the SageMaker Python SDK README."
+            "output_fn to\n            serialize the response. For more information, see the "
+            "SageMaker Python SDK README."
         )
         super().__init__(self._message)
 

@@ -28,7 +28,8 @@ def run(request: AMLRequest) -> Any:
     if what == "raise":
         raise KeyError("boom")
     if what == "form":
-        return {"form": dict(request.form), "files": {n: f.read().decode() for n, f in request.files.items()}}  # fmt: skip
+        files = {name: file.read().decode() for name, file in request.files.items()}
+        return {"form": dict(request.form), "files": files}
     if what == "get_json":
         return request.get_json()
     return {
