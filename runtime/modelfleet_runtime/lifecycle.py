@@ -99,6 +99,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         tracing,
         Experiment(document.name, metrics, document.revision, document.values, document.feedback),
     )
+    await _speak(service, document, location)
     watch(loop)
     sock = server.listen(settings.host, settings.port)
     grpc = await _open_grpc(service, document, settings)
@@ -137,6 +138,18 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     log.info("ended")
     if ill is not None:  # the kubelet ended it for that: the pod's status is to say so
         raise CannotServe(FailureReason.CRASHED, ill)
+
+
+async def _speak(service: Service, document: ServeDocument, location: Path) -> None:
+    """The protocol that the package brings, if it does."""
+    package = await asyncio.to_thread(loading.recognised, document, location)
+    if package is None:
+        return
+    environment = {**os.environ, **package.environment}
+    dialect = dialect_of(package.format, environment, service.limits, document.engine.workers)
+    if dialect is not None:
+        service.speak(dialect)
+        log.info("answers %s", ", ".join((*dialect.asked, *dialect.pages)))
 
 
 async def _open_grpc(
@@ -197,11 +210,6 @@ async def _load_unless_told(
         return None
     served, engine = load.result()
     metrics.model(served.name, served.version, served.platform)
-    environment = {**os.environ, **served.environment}
-    dialect = dialect_of(served.platform, environment, settings.limits, engine.slots)
-    if dialect is not None:
-        service.speak(dialect)
-        log.info("answers %s", ", ".join((*dialect.asked, *dialect.pages)))
     life.loaded(served)
     return engine
 

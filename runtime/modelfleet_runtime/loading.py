@@ -31,6 +31,15 @@ NO_VERSION = "1"
 """The version in addresses and answers where the document names none."""
 
 
+def recognised(document: ServeDocument, location: Path) -> Package | None:
+    """What lies there, before anything of it is loaded or run: its own routes are there while it
+    loads, and say so. None where it cannot be told; `load` says why."""
+    try:
+        return find(location, document.model.format)
+    except (CannotServe, OSError):
+        return None
+
+
 async def load(
     document: ServeDocument,
     location: Path,
@@ -45,7 +54,7 @@ async def load(
 
     Raises `CannotServe`.
     """
-    engine, signature, package = await worker.call(
+    engine, signature, platform = await worker.call(
         lambda: _load(document, location, threads or cpus.usable_cpus())
     )
     metrics.devices(await worker.call(gpus))
@@ -68,11 +77,10 @@ async def load(
     served = Served(
         document.name,
         document.model.version or NO_VERSION,
-        package.format.value,
+        platform,
         batcher,
         getattr(engine, "preprocess", None),
         getattr(engine, "postprocess", None),
-        package.environment,
     )
     return served, engine
 
@@ -114,9 +122,7 @@ def _within(batching: Batching, signature: Signature) -> Batching:
     return batching.model_copy(update={"max_size": most, "preferred_sizes": preferred})
 
 
-def _load(
-    document: ServeDocument, location: Path, threads: int
-) -> tuple[Engine, Signature, Package]:
+def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine, Signature, str]:
     began = time.monotonic()
     try:
         existing(location)
@@ -158,4 +164,4 @@ def _load(
         "; ".join(spec.describe() for spec in signature.inputs) or "anything",
         "; ".join(spec.describe() for spec in signature.outputs) or "anything",
     )
-    return engine, signature, package
+    return engine, signature, package.format.value

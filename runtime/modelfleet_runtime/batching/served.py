@@ -1,7 +1,7 @@
 """The one model that this process serves, as the protocols see it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from modelfleet_runtime.batching.batcher import Batcher
@@ -21,9 +21,6 @@ class Served:
     """One item as it stood in the JSON -> the tensors of one row. Slow: not on the loop."""
     postprocess: Callable[[Tensors], Any] | None = None
     """The tensors of one row -> what stands in the JSON for it. Slow: not on the loop."""
-
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """The variables that the package brings."""
 
     @property
     def signature(self) -> Signature:

@@ -99,7 +99,6 @@ class Connection(BoundedConnection):
         if (
             end >= len(HEAD_ENDS)
             and not exchange.more_body
-            and self._service.life.served is not None  # the package may bring other routes
             and exchange.keep_alive
             and exchange.inference.method == "POST"
             and data.startswith(b"POST ")
