@@ -49,7 +49,7 @@ test-torch: .venv/.synced ## The unit tests that need torch, in an environment o
 
 test-e2e: .venv/.synced ## The tests on a real cluster, which they start and end themselves
 	@$(if $(filter torch,$(FLAVOR)),$(PYTHON) dev/bootstrap.py runtime-torch,true)
-	@$(RUN) -m dev.prepare --flavor $(FLAVOR)
+	@$(RUN) -m dev.prepare --flavor $(FLAVOR) --gateway
 	@$(RUN) -m pytest tests/e2e $(if $(filter torch,$(FLAVOR)),-m torch,-m "not torch") $(PYTEST)
 
 check: .venv/.synced ## Format, lint, strict types, import layers, generated files up to date

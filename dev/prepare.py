@@ -24,12 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Builds what a cluster needs; what is cached already takes a second.",
     )
     parser.add_argument("--flavor", choices=["onnx", "torch"], default="onnx")
+    parser.add_argument("--gateway", action="store_true", help="Envoy Gateway as well")
     options = parser.parse_args(argv)
     jobs = {
         "images": [sys.executable, "-m", "dev.images", "build", "--flavor", options.flavor],
     }
     if os.environ.get("CLUSTER") != "existing":
-        jobs = {"parts": [sys.executable, "-m", "dev.cluster", "parts"], **jobs}
+        parts = [sys.executable, "-m", "dev.cluster", "parts"]
+        jobs = {"parts": [*parts, "--gateway"] if options.gateway else parts, **jobs}
     failed = _side_by_side(jobs) if _room_for_both() else _one_by_one(jobs)
     if failed:
         print(f"prepare: {' and '.join(failed)} failed, see above", file=sys.stderr)

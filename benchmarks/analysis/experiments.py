@@ -119,12 +119,13 @@ def _sticky(crowd: Crowd, share: float) -> Shown:
         n_c, x_c, n_s, x_s = (
             a[:, arm].sum(axis=1).astype(np.int64) for arm in (1, 0) for a in (came, fails)
         )
-        errors.add(n_c, x_c, n_s, x_s, design_effect(requests[:, 0], failed[:, 0]))
+        effects = [design_effect(requests[:, i], failed[:, i]) for i in (0, 1)]
+        errors.add(n_c, x_c, n_s, x_s, np.maximum(*effects))
         naive.add(n_c, x_c, n_s, x_s)
         control, arm = (of_buckets(requests[:, i], clicked[:, i]) for i in (0, 1))
-        size = np.where(
-            (size == 0) & (requests[:, 0].sum(axis=1) >= BASELINE), EFFECT * control[0], size
-        )
+        first = (size == 0) & (requests[:, 0].sum(axis=1) >= BASELINE)
+        of_interest = np.maximum(EFFECT * control[0], np.sqrt(2 * control[1]))
+        size = np.where(first, of_interest, size)
         enough = (requests.sum(axis=2) >= means.UNITS).all(axis=1) & (size > 0)
         enough &= (clicked.sum(axis=2) >= means.VALUES).all(axis=1)
         enough &= (control[2] >= means.BUCKETS) & (arm[2] >= means.BUCKETS)

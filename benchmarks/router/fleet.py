@@ -34,9 +34,15 @@ class Fleet:
             {"name": "control", "weight": 80, "model": self.model(1)},
             {"name": "challenger", "weight": 20, "model": self.model(2)},
         ]
-        body = deployment(self.name, self.model(1), routing={"mode": "Router"}, variants=variants)
+        body = self._small(self.name, self.model(1), variants=variants)
         self.kube.apply(self.namespace, body)
         self._until_ready(self.name)
+
+    @staticmethod
+    def _small(name: str, model: Json, **more: object) -> Json:
+        """So that fifty have a place on a node of two cores."""
+        small = {"requests": {"cpu": "5m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+        return deployment(name, model, routing={"mode": "Router"}, **{"resources": small, **more})
 
     def model(self, label: int) -> Json:
         packed = Witness(label).packed(self.listener.address)
@@ -45,7 +51,7 @@ class Fleet:
     def others(self, count: int) -> None:
         model = self.store.put("neighbour.onnx", scale(1.0))
         self.neighbours = [f"neighbour-{number}" for number in range(count)]
-        bodies = [deployment(n, model, routing={"mode": "Router"}) for n in self.neighbours]
+        bodies = [self._small(name, model) for name in self.neighbours]
         self.kube.apply(self.namespace, *bodies)
         for name in self.neighbours:
             self._until_ready(name)

@@ -78,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     verb("down", _down, "stop it; safe to repeat")
     verb("status", _status, "say which clusters are up")
     verb("kubeconfig", _kubeconfig, "print its kubeconfig's path; fails when it is not up")
-    verb("parts", _parts, "compile and cache what a cluster is made of, and start none")
+    parts = verb("parts", _parts, "compile and cache what a cluster is made of, and start none")
+    parts.add_argument("--gateway", action="store_true", help="and Envoy Gateway (dev.gateway)")
     logs = verb("logs", _logs, "keep events, logs and the state of all resources in a folder")
     logs.add_argument("--to", type=Path, required=True, metavar="FOLDER")
     load = verb("load", _load, "make the images of OCI archives known to the cluster")
@@ -119,7 +120,7 @@ def _kubeconfig(options: argparse.Namespace) -> int:
 
 
 def _parts(options: argparse.Namespace) -> int:
-    print(own.prepare())
+    print(own.prepare(*([build.ENVOY_GATEWAY] if options.gateway else [])))
     return 0
 
 

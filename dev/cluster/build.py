@@ -34,6 +34,7 @@ class Part:
     programs: tuple[str, ...]
     version_settings: tuple[str, ...]  # what the linker writes; {v} {major} {minor} are filled in
     usually: int  # seconds, with nothing cached, on two cores
+    beside: tuple[str, ...] = ()  # folders of the module that are kept beside the program
 
     @property
     def source(self) -> Path:
@@ -92,6 +93,17 @@ PARTS = (
     Part("pause", "", ".", ("pause",), (), 2),
 )
 
+# No part of a cluster: the tests of routing.mode Gateway install it into one.
+ENVOY_GATEWAY = Part(
+    "envoy-gateway",
+    "github.com/envoyproxy/gateway",
+    "github.com/envoyproxy/gateway/cmd/envoy-gateway",
+    ("envoy-gateway",),
+    ("github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion={v}",),
+    250,
+    beside=("charts",),
+)
+
 
 def version_in(go_mod: str, module: str) -> str:
     """The version that a go.mod requires of a module; empty for a part of our own."""
@@ -141,22 +153,26 @@ def ready() -> bool:
     return bin_folder().is_dir()
 
 
-def ensure() -> Path:
-    """The folder of all programs; compiled first where they are not cached."""
+def ensure(*more: Part) -> Path:
+    """The folder of all programs of a cluster; compiled first where they are not cached, as is each
+    of ``more``, which shares most of its packages with them."""
     folder = bin_folder()
-    if ready():
+    if ready() and not _missing(more):
         return folder
     with locked(cache() / "parts" / ".lock", "another start compiles the parts"):
+        _build((*_missing(PARTS), *_missing(more)))
         if not ready():
-            _build_missing()
             _link_together(folder)
-            # 3 GB that only another version of the same parts could use.
-            shutil.rmtree(cache() / "go" / "build", ignore_errors=True)
+        # 3 GB that only another version of the same parts could use.
+        shutil.rmtree(cache() / "go" / "build", ignore_errors=True)
     return folder
 
 
-def _build_missing() -> None:
-    missing = [part for part in PARTS if not part_folder(part).is_dir()]
+def _missing(parts: Sequence[Part]) -> list[Part]:
+    return [part for part in parts if not part_folder(part).is_dir()]
+
+
+def _build(missing: Sequence[Part]) -> None:
     if not missing:
         return
     expected = sum(part.usually for part in missing)
@@ -240,9 +256,23 @@ def _compile(go: Path, part: Part) -> None:
                 f"compiling {part.name} failed (if it was killed: it wants 4 GB of memory):\n"
                 + "\n".join(problems)
             )
+        for name in part.beside:
+            shutil.copytree(_module_folder(go, part) / name, temporary / name)
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _module_folder(go: Path, part: Part) -> Path:
+    asked = subprocess.run(
+        [go, "list", "-m", "-f", "{{.Dir}}", part.module],
+        cwd=part.source,
+        env=toolchain.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Path(asked.stdout.strip())
 
 
 def _count_packages(go: Path, part: Part) -> int:

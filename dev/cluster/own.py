@@ -48,11 +48,11 @@ def up(folder: ClusterFolder, audit: bool) -> Access:
             raise
 
 
-def prepare() -> Path:
+def prepare(*more: build.Part) -> Path:
     """Packages and parts; side by side, because one waits for the network, one for the cores."""
     with concurrent.futures.ThreadPoolExecutor(1) as beside:
         installing = beside.submit(packages.install_missing)
-        programs_folder = build.ensure()
+        programs_folder = build.ensure(*more)
         installing.result()
     return programs_folder
 

@@ -18,8 +18,8 @@ from dev.cluster.folders import cache
 from dev.cluster.say import say
 
 MINOR = "1.26"
-# metrics-server asks for this patch.
-LEAST_PATCH = 4
+# Envoy Gateway asks for this patch.
+LEAST_PATCH = 6
 
 
 def serves(version_line: str) -> bool:
@@ -35,7 +35,7 @@ def go() -> Path:
     on_path = shutil.which("go")
     if on_path and serves(_version_of(Path(on_path))):
         return Path(on_path)
-    private = cache() / "go" / f"toolchain-{MINOR}"
+    private = cache() / "go" / f"toolchain-{MINOR}.{LEAST_PATCH}"
     program = private / "go" / "bin" / "go"
     if not program.exists():
         with locked(cache() / "go" / ".toolchain.lock", "another start fetches Go"):

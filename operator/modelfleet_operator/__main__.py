@@ -16,6 +16,7 @@ from modelfleet_operator import logs
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.health import serve_health
 from modelfleet_operator.cluster.lease import DURATION_S, Lease, LeaseLost
+from modelfleet_operator.cluster.prometheus import PrometheusApi
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.loop import Keeper, Look
 from modelfleet_operator.pair import PairLook
@@ -72,7 +73,9 @@ async def run(settings: Settings) -> None:
 
 
 async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asyncio.Event) -> None:
-    routers = RouterApi()
+    routers, prometheus = RouterApi(), None
+    if settings.prometheus_url:
+        prometheus = PrometheusApi(settings.prometheus_url, settings.prometheus_token_file)
     look = Look(
         cluster,
         routers,
@@ -82,8 +85,10 @@ async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asynci
             image_pull_policy=settings.image_pull_policy,
             cluster_domain=settings.cluster_domain,
             routers=bool(settings.router_image),
+            prometheus=prometheus is not None,
         ),
         reporter=settings.pod_name or socket.gethostname(),
+        prometheus=prometheus,
     )
     keeper = Keeper(
         look,
@@ -112,6 +117,8 @@ async def _lead(settings: Settings, cluster: KubeApi, lease: Lease, stop: asynci
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await routers.close()
+        if prometheus is not None:
+            await prometheus.close()
 
 
 def _problem(lease: Lease) -> str | None:

@@ -1,8 +1,8 @@
 """Makes the cluster what the plan says. Nothing else writes.
 
-The order of one look: make and correct what revisions are made of, add pods, move the address, take
-pods away, prune. Each call is skipped when the object already read as it should in this look, so a
-look at a healthy resource writes nothing.
+The order of one look: make and correct what revisions are made of, add pods, move the address and
+then what a Gateway is told, take pods away, prune. Each call is skipped when the object already
+read as it should in this look, so a look at a healthy resource writes nothing.
 
 The number of pods is written when a Deployment is made, and after that through its scale
 subresource, by whoever decides on it. It is never part of what is applied: a field that was applied
@@ -11,6 +11,7 @@ once and is left out later falls back to its default, which would be one pod.
 
 import uuid
 from collections.abc import Iterable
+from typing import Final
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
@@ -22,6 +23,8 @@ from modelfleet_operator.drift import reads_as
 from modelfleet_operator.plan.types import Event, Verdict
 from modelfleet_operator.seen import ChildKey, Json, Observed
 
+_ROUTES: Final = frozenset(kind.kind for kind in kinds.ROUTES)
+
 
 async def children(cluster: KubeApi, seen: Observed, verdict: Verdict) -> str | None:
     """None, or the first refusal of the API server, in its own words; nothing is done after it.
@@ -29,14 +32,14 @@ async def children(cluster: KubeApi, seen: Observed, verdict: Verdict) -> str | 
     Raises `Conflict` when the picture was old, and `Unavailable`.
     """
     wanted = all_of(seen, verdict)
+    last = [body for body in wanted if _moves_traffic(seen, body)]
     try:
         for body in wanted:
-            if not _is_address(seen, body):
+            if body not in last:
                 await _ensure(cluster, seen, verdict, body)
         await _scale(cluster, seen, verdict, up=True)
-        for body in wanted:
-            if _is_address(seen, body):
-                await _ensure(cluster, seen, verdict, body)
+        for body in last:
+            await _ensure(cluster, seen, verdict, body)
         await _scale(cluster, seen, verdict, up=False)
         await _prune(cluster, seen, wanted)
     except Refused as refused:
@@ -50,8 +53,9 @@ def _key(body: Json) -> ChildKey:
     return ChildKey(body["kind"], body["metadata"]["name"])
 
 
-def _is_address(seen: Observed, body: Json) -> bool:
-    return _key(body) == (kinds.SERVICE.kind, seen.resource.name)
+def _moves_traffic(seen: Observed, body: Json) -> bool:
+    key = _key(body)
+    return key.kind in _ROUTES or key == (kinds.SERVICE.kind, seen.resource.name)
 
 
 async def _ensure(cluster: KubeApi, seen: Observed, verdict: Verdict, body: Json) -> None:
@@ -102,7 +106,7 @@ async def _scale(cluster: KubeApi, seen: Observed, verdict: Verdict, *, up: bool
 
 async def _prune(cluster: KubeApi, seen: Observed, wanted: Iterable[Json]) -> None:
     stay = {_key(body) for body in wanted}
-    order = [kind.kind for kind in kinds.CHILDREN]
+    order = [kind.kind for kind in kinds.MADE]
     gone = sorted(seen.children.keys() - stay, key=lambda k: (-order.index(k.kind), k.name))
     for key in gone:
         uid = seen.children[key]["metadata"]["uid"]

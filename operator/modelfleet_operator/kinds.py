@@ -39,6 +39,11 @@ POD: Final = Kind("", "v1", "Pod", "pods")
 ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 NODE: Final = Kind("", "v1", "Node", "nodes")
 EVENT: Final = Kind("", "v1", "Event", "events")
+HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+GRPC_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
+GATEWAY: Final = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+GATEWAY_CLASS: Final = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses")
+"""Of the cluster: its namespace is empty."""
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN: Final = (
@@ -49,8 +54,13 @@ CHILDREN: Final = (
     DISRUPTION_BUDGET,
     CONFIG_MAP,
 )
-"""The kinds that the operator makes, in the order in which they are made."""
+"""The kinds that the operator makes in every cluster, in the order in which they are made."""
 
-BY_NAME: Final = {kind.kind: kind for kind in CHILDREN}
+ROUTES: Final = (HTTP_ROUTE, GRPC_ROUTE)
+"""What it makes besides where a Gateway is asked for; not every cluster has these kinds."""
+
+MADE: Final = (*CHILDREN, *ROUTES)
+
+BY_NAME: Final = {kind.kind: kind for kind in MADE}
 
 SERVICE_OF_SLICE: Final = "kubernetes.io/service-name"

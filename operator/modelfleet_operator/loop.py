@@ -17,6 +17,7 @@ from modelfleet_operator import act
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import ApiError, Conflict, Unavailable
+from modelfleet_operator.cluster.prometheus import PrometheusApi
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.observe.gather import observe
 from modelfleet_operator.observe.gpus import GpuReader
@@ -58,6 +59,7 @@ class Look:
     reporter: str
     clock: Callable[[], datetime] = now
     gpus: GpuReader = field(default_factory=GpuReader)
+    prometheus: PrometheusApi | None = None
 
     async def __call__(self, key: Key) -> float | None:
         """Seconds until the next look is due, None when only a change makes one due.
@@ -70,6 +72,10 @@ class Look:
         if seen.resource.deleting:
             return None  # the children follow by their owner references
         plan = decide(seen, self.defaults)
+        # By an answer a rollout may end, and another begin that looks for its places.
+        if self.prometheus is not None and (asked := plan.asks_for_answers):
+            seen = replace(seen, answers=await self.prometheus.read(asked))
+            plan = decide(seen, self.defaults)
         if asked := plan.asks_for_gpus:  # dear to read, and seldom needed
             seen = replace(seen, gpus=await self.gpus.read(self.cluster, asked))
             plan = decide(seen, self.defaults)

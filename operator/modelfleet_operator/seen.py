@@ -5,6 +5,7 @@
       Deployment digits-x             workloads  what runs of each revision, in numbers
         Pod digits-x-...              pods       each pod, and what keeps it from serving
       ConfigMap digits-routes         routing    how routers split the traffic, and what they do
+        or HTTPRoute digits           routing    the same of a Gateway
       Service digits                  address    which revision the address selects, and which
         EndpointSlice digits-...                 revisions' pods stand behind it at this moment
 
@@ -24,10 +25,11 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
 from modelfleet_operator.kinds import Json
 from modelfleet_operator.router.observed import Counters
-from modelfleet_operator.router.site import Site
+from modelfleet_operator.router.site import Intervals, Site
 
 __all__ = [
     "Address",
+    "Answer",
     "ChildKey",
     "GpuHolder",
     "GpuNode",
@@ -154,7 +156,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class RouterPod:
-    """One router of the pair that serves this ModelDeployment."""
+    """One router of the pair that serves this ModelDeployment; or a Gateway in its place, once for
+    each of the routes that it is told."""
 
     name: str
     ready: bool = False
@@ -172,6 +175,8 @@ class RouterPod:
     """By revision, since the router started."""
     silent: str = ""
     """Why it could not be asked; empty where it was."""
+    countable: bool = True
+    """Its counters can be read. A Gateway's cannot, so nobody knows what it has in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +188,14 @@ class Routing:
     shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How each variant splits its share among its revisions, in parts of 10000 of that share, as it
     was written beside the site."""
+    home: Intervals | None = None
+    """How callers were spread when no variant had lent its share; None where none has."""
     refused: str = ""
-    """Why the routers are not given it; empty where they are."""
+    """Why the routers are not given it, or the Gateway does not serve it; empty where it is so."""
+    impossible: bool = False
+    """The cluster has no such kinds as a Gateway is told things by."""
+    left: Site | None = None
+    """What our own routers were told last, where they are not asked for any more."""
     leaving: datetime | None = None
     """Since when the address no longer selects the routers."""
     taken: frozenset[int] = frozenset()
@@ -226,6 +237,16 @@ class Gpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator's Prometheus said to one expression."""
+
+    value: float | None = None
+    """None: there was no number."""
+    unread: str = ""
+    """Why there was none; empty where there was."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one look at the cluster found."""
 
@@ -244,6 +265,8 @@ class Observed:
     in this look."""
     gpus: Mapping[str, Gpus] = field(default_factory=dict)
     """By the name of the extended resource; only those for which a plan has asked."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """By the expression; only those for which a plan has asked."""
     children: Mapping[ChildKey, Json] = field(default_factory=dict, compare=False)
     """Every child as it was read, for comparing and pruning."""
 

@@ -6,6 +6,7 @@ The chart sets them all; `modelfleet-operator --help` prints this list.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "MODELFLEET_"
 
@@ -40,6 +41,12 @@ class Settings:
     health_port: int = _setting(8081, "port of /healthz")
     concurrency: int = _setting(16, "how many resources are looked at side by side")
     resync_seconds: int = _setting(600, "how often each resource is looked at with no reason to")
+    prometheus_url: str = _setting(
+        "", "a Prometheus that rollout.analysis.queries are put to; empty: there is none"
+    )
+    prometheus_token_file: str = _setting(
+        "", "file with the bearer token for it, read at each request; empty: without one"
+    )
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     @classmethod
@@ -67,7 +74,33 @@ class Settings:
                 f"{PREFIX}IMAGE_PULL_POLICY is {settings.image_pull_policy!r}; "
                 "write Always, IfNotPresent or Never"
             )
+        _check_prometheus(settings)
         return settings
+
+
+def _check_prometheus(settings: Settings) -> None:
+    if settings.prometheus_url and not _is_base(settings.prometheus_url):
+        raise SettingsError(
+            f"{PREFIX}PROMETHEUS_URL is {settings.prometheus_url!r}; write http:// or https://, a "
+            "host, and perhaps a port and a path, like http://prometheus.monitoring.svc:9090"
+        )
+    if settings.prometheus_token_file and not settings.prometheus_url:
+        raise SettingsError(
+            f"{PREFIX}PROMETHEUS_TOKEN_FILE has no effect without {PREFIX}PROMETHEUS_URL: "
+            "set both, or none"
+        )
+
+
+def _is_base(text: str) -> bool:
+    """Whether a path may be put behind it."""
+    try:
+        url = urlsplit(text)
+        _ = url.port  # raises where it is no number
+    except ValueError:
+        return False
+    return (
+        url.scheme in ("http", "https") and bool(url.hostname) and not (url.query or url.fragment)
+    )
 
 
 def describe() -> str:

@@ -25,7 +25,7 @@ from modelfleet_operator.router.pod import SHARED
 
 Wake = Callable[[Key], None]
 
-WATCHED_CHILDREN = (*kinds.CHILDREN, kinds.POD, kinds.ENDPOINT_SLICE)
+WATCHED_CHILDREN = (*kinds.MADE, kinds.POD, kinds.ENDPOINT_SLICE)
 
 # The kubelet renews a projected token when 80 % of its life (an hour, mostly) is over.
 _CREDENTIALS_LAST = timedelta(minutes=5)

@@ -1,7 +1,7 @@
 """What a pod has counted for an experiment: the JSON of `GET /experiment`.
 
-The runtime writes it, the operator reads it and adds up the pods. A count only grows while the
-process lives that is named by `boot`. A sum grows by the values, which may be negative.
+The runtime writes it, the operator reads it and adds up the pods. A count only grows while `boot`
+is the same. A sum grows by the values, which may be negative.
 
 Requests of one caller are not independent of each other, so whoever compares two revisions needs
 sums by caller. A pod keeps them by a hash of the caller: the caller's bucket.
@@ -75,7 +75,7 @@ class RevisionTally(_Read):
 
     requests: Count = 0
     """Inferences that were answered, with whatever status. Those whose client left are not among
-    them. 0 for a revision that this pod does not serve."""
+    them. Only of the revision that this pod serves."""
     errors: Count = 0
     """Of those, the ones answered with a status of 500 and above."""
     callers: CallerCounts = CallerCounts()
@@ -88,11 +88,13 @@ class Tallies(_Read):
     """What one process has counted since it started."""
 
     boot: Annotated[str, Field(min_length=1, max_length=64)]
-    """Another one means another process, which began to count at 0."""
+    """Another one means another process, which began to count at 0, or that this one has dropped
+    what was posted for a revision."""
     started: FiniteFloat
     """Unix time in seconds."""
     buckets: Annotated[int, Field(ge=1, le=CALLER_BUCKETS)]
-    """How many there are: the operator compares bucket with bucket only where pods agree."""
+    """How many there are on this page, a divisor of CALLER_BUCKETS: a caller's bucket counts in its
+    remainder. By the remainders pods can be added up whose numbers of buckets differ."""
     revisions: Mapping[str, RevisionTally] = {}
     """By the revision's full name."""
 

@@ -18,8 +18,15 @@ from tests.e2e.kube import Json
 SCRAPE = "prometheus.io/scrape"
 
 
-def config(pods: Iterable[Json]) -> str:
-    """Scrapes the pods whose annotations ask for it, where they say.
+def config(targets: Path) -> str:
+    """Scrapes what the file says, from the moment that it says so."""
+    found = {"files": [str(targets)], "refresh_interval": "1s"}
+    job = {"job_name": "pods", "scrape_interval": "1s", "file_sd_configs": [found]}
+    return json.dumps({"scrape_configs": [job]})
+
+
+def targets_of(pods: Iterable[Json]) -> str:
+    """The pods whose annotations ask for it, where they say.
 
     Debian builds Prometheus without the discovery of Kubernetes, so what that would find is read
     from the same annotations here.
@@ -32,13 +39,13 @@ def config(pods: Iterable[Json]) -> str:
                 {
                     "targets": [f"{pod['status']['podIP']}:{notes['prometheus.io/port']}"],
                     "labels": {
+                        "namespace": pod["metadata"]["namespace"],
                         "pod": pod["metadata"]["name"],
                         "__metrics_path__": notes["prometheus.io/path"],
                     },
                 }
             )
-    job = {"job_name": "pods", "scrape_interval": "1s", "static_configs": targets}
-    return json.dumps({"scrape_configs": [job]})
+    return json.dumps(targets)
 
 
 def binary() -> Path:
@@ -66,10 +73,17 @@ def binary() -> Path:
 
 
 class Prometheus:
-    """One server on loopback."""
+    """One server on this host."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, targets: Path) -> None:
         self.url = url
+        self._targets = targets
+
+    def scrape(self, pods: Iterable[Json]) -> None:
+        """These pods from now on, and no others."""
+        new = self._targets.with_suffix(".new")
+        new.write_text(targets_of(pods))
+        new.rename(self._targets)
 
     def query(self, expression: str) -> dict[str, float]:
         """The value by the labels of each series, as `a=b,c=d`."""
@@ -102,12 +116,12 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def scraping(pods: Iterable[Json], folder: Path) -> Iterator[Prometheus]:
-    """Scrapes these pods while the block runs."""
-    written = folder / "prometheus.yaml"
-    written.write_text(config(pods))
+def scraping(pods: Iterable[Json], folder: Path, host: str = "127.0.0.1") -> Iterator[Prometheus]:
+    """Scrapes these pods while the block runs, and answers on this address of the host."""
+    written, targets = folder / "prometheus.yaml", folder / "targets.json"
+    written.write_text(config(targets))
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port = probe.getsockname()[1]
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
@@ -115,13 +129,14 @@ def scraping(pods: Iterable[Json], folder: Path) -> Iterator[Prometheus]:
                 binary(),
                 f"--config.file={written}",
                 f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
+                f"--web.listen-address={host}:{port}",
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
         )
     try:
-        server = Prometheus(f"http://127.0.0.1:{port}")
+        server = Prometheus(f"http://{host}:{port}", targets)
+        server.scrape(pods)
         server.until_ready()
         yield server
     finally:

@@ -52,6 +52,9 @@ MAY = [
     "list endpointslices.discovery.k8s.io",
     "list nodes",
     "create events",
+    "create httproutes.gateway.networking.k8s.io",
+    "delete grpcroutes.gateway.networking.k8s.io",
+    "get gateways.gateway.networking.k8s.io",
 ]
 
 MAY_NOT = [
@@ -76,6 +79,9 @@ MAY_NOT = [
     # Nothing by the lot.
     "deletecollection deployments.apps",
     "deletecollection services",
+    # A Gateway is whoever's made it.
+    "create gateways.gateway.networking.k8s.io",
+    "patch gateways.gateway.networking.k8s.io",
     # No other workloads, claims or quotas.
     "create daemonsets.apps",
     "create statefulsets.apps",
@@ -179,12 +185,49 @@ def test_lint_finds_nothing(helm: Program) -> None:
         ("watchNamespaces={Team_A}", "/watchNamespaces/0"),
         ("tolerations[0].keys=gpu", "keys"),
         ("podMonitor.interval=often", "/podMonitor/interval"),
+        ("prometheus.url=prometheus:9090", "/prometheus/url"),
+        ("prometheus.url=http://prometheus:9090/?tenant=a", "/prometheus/url"),
+        ("prometheus.tokenSecret.file=token", "file"),
+        ("prometheus.tokenSecret.name=reader", "no effect without prometheus.url"),
     ],
 )
 def test_refuses_a_value(helm: Program, value: str, says: str) -> None:
     answer = helm("template", "modelfleet", CHART, "--set", value, check=False)
     assert answer.returncode != 0
     assert says in answer.stderr
+
+
+def _told_of_prometheus(document: dict[str, Any]) -> tuple[dict[str, str], list[Any], list[Any]]:
+    """Settings, volumes and mounts that speak of it."""
+    pod = document["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    env = {one["name"]: one.get("value", "") for one in container["env"]}
+    prefix = "MODELFLEET_PROMETHEUS_"
+    told = {name.removeprefix(prefix): v for name, v in env.items() if name.startswith(prefix)}
+    volumes = [one for one in pod["volumes"] if "secret" in one]
+    return told, volumes, [one for one in container["volumeMounts"] if one["name"] != "tmp"]
+
+
+def test_a_prometheus_is_named_with_the_secret_of_its_token(helm: Program) -> None:
+    told = _told_of_prometheus(deployment(rendered(helm)))
+    assert told == ({"URL": "", "TOKEN_FILE": ""}, [], [])
+
+    url = "https://prometheus.monitoring.svc:9091/behind/a/proxy"
+    named = rendered(helm, "--set", f"prometheus.url={url}")
+    assert _told_of_prometheus(deployment(named)) == ({"URL": url, "TOKEN_FILE": ""}, [], [])
+
+    secret = "prometheus.tokenSecret.name=reader,prometheus.tokenSecret.key=bearer"
+    with_token = deployment(rendered(helm, "--set", f"prometheus.url={url},{secret}"))
+    with_secret, (volume,), (mount,) = _told_of_prometheus(with_token)
+    assert volume["secret"] == {
+        "secretName": "reader", "items": [{"key": "bearer", "path": "token"}]
+    }  # fmt: skip
+    assert mount == {"name": volume["name"], "mountPath": mount["mountPath"], "readOnly": True}
+    assert with_secret["TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    Settings.from_env(
+        {"MODELFLEET_RUNTIME_IMAGE": "i"}
+        | {f"MODELFLEET_PROMETHEUS_{k}": v for k, v in with_secret.items()}
+    )
 
 
 def test_a_cluster_that_is_too_old_is_refused(helm: Program) -> None:

@@ -113,12 +113,24 @@ def header(name: str, value: str = "b") -> dict[str, Any]:
     return {"name": name, "value": value}
 
 
+def by_gateway(
+    rollout: dict[str, Any] | None = None, gateway: dict[str, Any] | None = None, **routing: Any
+) -> dict[str, Any]:
+    return routed(rollout, mode="Gateway", gateway=gateway or {"name": "models"}, **routing)
+
+
 def steps(*weights: dict[str, Any], **more: Any) -> dict[str, Any]:
     return routed({"strategy": "Progressive", "steps": list(weights), **more})
 
 
 def analysis(**fields: Any) -> dict[str, Any]:
     return steps(*STEPS, analysis=fields)
+
+
+def asked(**fields: Any) -> dict[str, Any]:
+    """A step that is judged by a query; None takes one of its fields out."""
+    query = {"name": "q", "query": "vector(1)", "max": "1", **fields}
+    return analysis(queries=[{key: value for key, value in query.items() if value is not None}])
 
 
 def mounted(kind: dict[str, Any], path: str = "/data", name: str = "data") -> dict[str, Any]:
@@ -421,6 +433,28 @@ REFUSED = [
     Case("an error rate without %", analysis(maxErrorRate="0.01"), "a percentage, like 1%"),
     Case("an error rate of 0", analysis(maxErrorRate="0%"), "no number of requests could prove"),
     Case("no latency", analysis(maxLatency={}), "at least one of p50, p95 and p99"),
+    Case("a query without a limit", asked(max=None), "no answer would be wrong"),
+    Case(
+        "a query that nothing answers well", asked(min="2", max="1e-1"), "a min that is not above"
+    ),
+    Case("a limit in words", asked(max="half"), "a number in quotes, like '0.5'"),
+    Case("a limit with a unit", asked(min="5ms"), "a number in quotes, like '0.5'"),
+    Case("a limit with two mistakes", asked(min="x", max="y"), "a number in quotes, like '0.5'"),
+    Case("a query's name in capitals", asked(name="GPU"), "in lower-case letters, digits and -"),
+    Case("an unknown placeholder", asked(query="up{pod='{{ revision }}'}"), "in double braces"),
+    Case("a placeholder's beginning", asked(query="up{pod='{{revision'}"), "in double braces"),
+    Case("a query of a book", asked(query="a" * 1025), "query: Too long"),
+    Case("no bad look is allowed", asked(failures=0), "greater than or equal to 1"),
+    Case(
+        "five queries",
+        analysis(queries=[{"name": f"q{n}", "query": "up", "max": "1"} for n in range(5)]),
+        "must have at most 4 items",
+    ),
+    Case(
+        "one query twice",
+        analysis(queries=[{"name": "q", "query": "up", "max": "1"} for _ in range(2)]),
+        "Duplicate value",
+    ),
     Case("a latency of an hour", analysis(maxLatency={"p99": "1h"}), "from 1ms to 60s"),
     Case("a long warm-up", analysis(warmUp="2h"), "from 0s to 1h"),
     Case("an analysis without an end", analysis(timeout="300h"), "from 1s to 168h"),
@@ -447,6 +481,52 @@ REFUSED = [
         "sticky without a router",
         {"spec": {"routing": {"sticky": {"header": "x-user"}}}},
         "sticky has no effect without a router",
+    ),
+    Case(
+        "a Gateway that is not named",
+        {"spec": {"routing": {"mode": "Gateway"}}},
+        "mode: Gateway and gateway go together",
+    ),
+    Case(
+        "a Gateway that is not asked for",
+        routed(gateway={"name": "models"}),
+        "mode: Gateway and gateway go together",
+    ),
+    Case(
+        "gRPC at the listener of HTTP",
+        by_gateway(gateway={"name": "models", "sectionName": "a", "grpcSectionName": "a"}),
+        "a listener is for HTTP or for gRPC",
+    ),
+    Case(
+        "gRPC at any listener's",
+        by_gateway(gateway={"name": "models", "grpcSectionName": "a"}),
+        "write another one in sectionName",
+    ),
+    Case(
+        "sticky callers of a Gateway",
+        by_gateway(sticky={"header": "x-user"}),
+        "sticky has no effect without a router",
+    ),
+    Case(
+        "retries of a Gateway",
+        by_gateway(retries="Idempotent"),
+        "retries has no effect without a router",
+    ),
+    Case(
+        "an analysis of what a Gateway sends",
+        by_gateway({"strategy": "Progressive", "steps": STEPS, "analysis": {"minRequests": 100}}),
+        "what a Gateway counts cannot be read",
+    ),
+    Case(
+        "an experiment on what a Gateway sends",
+        {
+            "spec": {
+                **by_gateway()["spec"],
+                "experiment": {},
+                "variants": [{"name": "a", "weight": 50}, {"name": "b", "weight": 50}],
+            }
+        },
+        "what a Gateway counts cannot be read",
     ),
     Case(
         "a router of its own without one",
@@ -602,6 +682,22 @@ ACCEPTED = [
     Case("a rollout by steps", steps(*STEPS, {"weight": 80, "untilPromoted": True})),
     Case("a rollout that is judged", analysis(maxErrorRate="0.5%", maxLatency={"p99": "250ms"})),
     Case(
+        "a rollout that is judged by a query alone",
+        analysis(
+            compareToStable=False,
+            queries=[
+                {
+                    "name": "gpu-memory",
+                    "query": "max(used{pod=~'{{revision}}-.*', ns='{{namespace}}'})\n/ on() "
+                    "max(used{pod=~'{{stable}}-.*', of='{{name}}', arm='{{variant}}'})",
+                    "min": "-1",
+                    "max": "1.5e9",
+                    "failures": 1,
+                }
+            ],
+        ),
+    ),
+    Case(
         "blue and green",
         routed({"strategy": "BlueGreen", "preview": {"pause": "5m"}, "bake": "10m"}),
     ),
@@ -633,6 +729,20 @@ ACCEPTED = [
         ),
     ),
     Case("routers of its own", routed(router="Dedicated")),
+    Case("steps by a Gateway", by_gateway({"strategy": "Progressive", "steps": STEPS})),
+    Case(
+        "all of a Gateway",
+        by_gateway(
+            {"bake": "1m"},
+            {
+                "name": "models",
+                "namespace": "infra",
+                "sectionName": "http",
+                "grpcSectionName": "grpc",
+                "hostnames": ["models.example.com", "*.models.example.com"],
+            },
+        ),
+    ),
     Case("sticky callers", routed(sticky={"cookie": "mf-id"}, retries="Idempotent")),
     Case("half precision for torch.export", engine("pt2", precision="float16", compile=True)),
     Case("settings for a format to be found", engine("auto", precision="float16", compile=True)),

@@ -7,10 +7,26 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Duration, Shared
-from modelfleet_operator.api.rules import SHAPES, bounded_duration, rule, rules, shaped
+from modelfleet_operator.api.rules import (
+    SHAPES,
+    bounded_duration,
+    map_by,
+    quoted,
+    rule,
+    rules,
+    shaped,
+)
 
 PERCENT_PATTERN = r"^(100|[0-9]{1,2})(\.[0-9]{1,4})?%$"
 SHAPES[PERCENT_PATTERN] = "write a percentage, like 1% or 0.5%."
+NUMBER_PATTERN = r"^-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$"
+SHAPES[NUMBER_PATTERN] = "write a number in quotes, like '0.5', '-2' or '1e9'."
+QUERY_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+PLACEHOLDERS = ("revision", "stable", "namespace", "name", "variant")
+"""What may stand in a query in double braces. Their values are names of Kubernetes objects, in
+which no PromQL ends or begins."""
+_QUERY_PATTERN = rf"^([^{{]|\{{[^{{]|\{{\{{({'|'.join(PLACEHOLDERS)})\}}\}})*\{{?$"
 
 _LATENCY = rules(
     bounded_duration("1ms", "60s", "write a latency from 1ms to 60s, in whole ms, like 250ms.")
@@ -54,6 +70,68 @@ class Latencies(Shared):
     """Of 99 in 100."""
 
 
+def _limit() -> Any:
+    """A number, as a text: the API has no numbers with a point."""
+    return Field(max_length=24, json_schema_extra=rules(shaped(NUMBER_PATTERN)))
+
+
+class Query(Shared):
+    """What a Prometheus is asked at each look, and between which numbers the answer has to lie."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.min) || has(self.max)",
+                "no answer would be wrong: write max, min or both, like max: '0.5'.",
+            ),
+            rule(
+                "!has(self.min) || !has(self.max) || "
+                f"![self.min, self.max].all(one, one.matches({quoted(NUMBER_PATTERN)})) || "
+                "double(self.min) <= double(self.max)",
+                "no answer would be right: write a min that is not above max.",
+                ".min",
+            ),
+        )
+    )
+
+    name: str = Field(
+        min_length=1,
+        max_length=40,
+        json_schema_extra=rules(
+            rule(
+                f"self.matches({quoted(QUERY_NAME_PATTERN)})",
+                "write a query's name in lower-case letters, digits and -, beginning with a "
+                "letter.",
+            )
+        ),
+    )
+    """What its check is called in the status."""
+
+    query: str = Field(
+        min_length=1,
+        max_length=1024,
+        json_schema_extra=rules(
+            rule(
+                f"self.matches({quoted(_QUERY_PATTERN)})",
+                "in double braces write one of "
+                + ", ".join(f"{{{{{each}}}}}" for each in PLACEHOLDERS)
+                + ", and nothing else.",
+            )
+        ),
+    )
+    """PromQL with one number as its answer. {{revision}}, {{stable}}, {{namespace}}, {{name}} and
+    {{variant}} stand for those of this rollout."""
+
+    max: Annotated[str, _limit()] | None = None
+    """The largest answer that is good, like '0.5'."""
+
+    min: Annotated[str, _limit()] | None = None
+    """The smallest."""
+
+    failures: int = Field(default=3, ge=1, le=100)
+    """So many looks in a row with a bad answer fail the step. Default 3."""
+
+
 def _bounded(least: str, most: str, example: str) -> Any:
     """A field that is a duration between two others."""
     text = f"write a duration from {least} to {most}, like {example}."
@@ -63,13 +141,15 @@ def _bounded(least: str, most: str, example: str) -> Any:
 
 
 class Analysis(Shared):
-    """When a step passes, and when the new revision is worse. Judged by what the routers count."""
+    """When a step passes, and when the new revision is worse. Judged by what the routers count, and
+    by a Prometheus where it is asked."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "self.compareToStable || has(self.maxErrorRate) || has(self.maxLatency)",
-                "there is nothing to judge by: write maxErrorRate or maxLatency, or leave "
+                "self.compareToStable || has(self.maxErrorRate) || has(self.maxLatency) || "
+                "(has(self.queries) && self.queries.size() > 0)",
+                "there is nothing to judge by: write maxErrorRate, maxLatency or queries, or leave "
                 "compareToStable out.",
                 ".compareToStable",
             )
@@ -98,8 +178,12 @@ class Analysis(Shared):
     """Compare errors and the slowest answers with those of the stable revision over the same time.
     Default true."""
 
+    queries: tuple[Query, ...] = Field(default=(), max_length=4, json_schema_extra=map_by("name"))
+    """What the operator's Prometheus is asked as well. Default: nothing; it needs none."""
+
     on_no_data: OnNoData = OnNoData.HOLD
-    """What to do where the new revision gets no requests: Hold, Proceed or Fail. Default Hold."""
+    """What to do where the new revision gets no requests, or a query no answer: Hold, Proceed or
+    Fail. Default Hold."""
 
     warm_up: Annotated[Duration, _bounded("0s", "1h", "1m")] = timedelta(minutes=1)
     """How long a new revision is not judged after its pods became ready, except where it fails

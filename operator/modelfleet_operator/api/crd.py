@@ -46,9 +46,10 @@ _NAME_RULES: Final = rules(
         "without dots: the Service that serves the model bears it.",
     ),
     rule(
-        "!self.metadata.name.endsWith('-router') && !self.metadata.name.endsWith('-preview')",
-        "write another metadata.name: the routers' own objects are called modelfleet-router and "
-        "NAME-router, and a preview's Service NAME-preview.",
+        "!['-router', '-preview', '-feedback'].exists(end, self.metadata.name.endsWith(end)) && "
+        "self.metadata.name != 'modelfleet'",
+        "write another metadata.name: objects of others are called modelfleet-router, NAME-router, "
+        "NAME-preview and NAME-feedback.",
     ),
 )
 

@@ -46,8 +46,8 @@ class Reason(StrEnum):
 
     # What stands in the way.
     ROUTING_REFUSED = "RoutingRefused"
-    """The routers are not given what they should serve; the message says why. They go on serving
-    what they had."""
+    """The routers are not given what they should serve, or a Gateway does not take it; the message
+    says why. They go on serving what they had."""
     UNSCHEDULABLE = "Unschedulable"
     """A pod finds no node; the message is the scheduler's."""
     INSUFFICIENT_ACCELERATORS = "InsufficientAccelerators"

@@ -156,7 +156,7 @@ class Rollout(Shared):
     strategy: Strategy = Strategy.ROLLING
     """Rolling: all traffic moves when the new revision is ready. Progressive: by `steps`.
     BlueGreen: in one switch, after a `preview` at the address NAME-preview. The last two need
-    routing.mode Router. Default Rolling."""
+    routing.mode Router or Gateway. Default Rolling."""
 
     steps: tuple[Step, ...] = Field(default=(), max_length=20, json_schema_extra=ATOMIC)
     """The shares of the traffic on the way, going up. Each follows when the new revision has the
@@ -173,8 +173,8 @@ class Rollout(Shared):
         ),
     )
     """How long the earlier revision keeps its pods after all of the traffic has moved, so that
-    going back is one change of weights; the analysis goes on meanwhile. Needs routing.mode Router.
-    Default 0s."""
+    going back is one change of weights; the analysis goes on meanwhile. Needs routing.mode Router
+    or Gateway. Default 0s."""
 
     analysis: Analysis | None = None
     """Judge each step before the next, by what the routers count. Default: the pauses alone."""

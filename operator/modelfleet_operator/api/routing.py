@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from modelfleet_contract import Shared
+from modelfleet_operator.api.gateway import Gateway
 from modelfleet_operator.api.rules import ATOMIC, map_by, rule, rules
 
 VARIANT_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -37,6 +38,8 @@ class RoutingMode(StrEnum):
     ROUTER = "Router"
     """A pair of Envoy pods, which the ModelDeployments of a namespace share. It splits the traffic,
     and finds replaced pods by itself."""
+    GATEWAY = "Gateway"
+    """A Gateway of the cluster (Gateway API) splits what comes to it."""
 
 
 class RouterPair(StrEnum):
@@ -205,6 +208,11 @@ class Routing(Shared):
                 "retries has no effect without a router: write mode: Router, or leave retries out.",
                 ".retries",
             ),
+            rule(
+                "(self.mode == 'Gateway') == has(self.gateway)",
+                "mode: Gateway and gateway go together: write both, or none.",
+                ".gateway",
+            ),
         )
     )
 
@@ -212,6 +220,9 @@ class Routing(Shared):
     """Direct: the address is a plain Service, and all traffic moves at once. Router: a pair of
     Envoy pods in the namespace splits the traffic, as a progressive rollout needs it. Default
     Direct."""
+
+    gateway: Gateway | None = None
+    """The Gateway of mode Gateway."""
 
     router: RouterPair = RouterPair.SHARED
     """Shared: the routers of the namespace. Dedicated: two of its own, some 70 MiB each, which no

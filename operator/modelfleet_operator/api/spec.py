@@ -256,16 +256,28 @@ class Spec(Shared):
                 ".runtime.engine.device",
             ),
             rule(
-                "self.routing.mode == 'Router' || self.rollout.bake == '0s'",
+                "self.routing.mode != 'Direct' || self.rollout.bake == '0s'",
                 "bake has no effect without a router: write routing.mode: Router, or leave bake "
                 "out.",
                 ".rollout.bake",
             ),
             rule(
-                "self.rollout.strategy == 'Rolling' || self.routing.mode == 'Router'",
+                "self.rollout.strategy == 'Rolling' || self.routing.mode != 'Direct'",
                 "a plain Service cannot split the traffic: write routing.mode: Router, or leave "
                 "rollout.strategy out.",
                 ".rollout.strategy",
+            ),
+            rule(
+                "self.routing.mode != 'Gateway' || !has(self.rollout.analysis)",
+                "what a Gateway counts cannot be read: write routing.mode: Router, or leave "
+                "rollout.analysis out.",
+                ".rollout.analysis",
+            ),
+            rule(
+                "self.routing.mode != 'Gateway' || !has(self.experiment)",
+                "what a Gateway counts cannot be read: write routing.mode: Router, or leave "
+                "experiment out.",
+                ".experiment",
             ),
             rule(
                 "self.routing.mode != 'Direct' || self.rollout.surge == 'Auto'",
@@ -274,7 +286,7 @@ class Spec(Shared):
                 ".rollout.surge",
             ),
             rule(
-                "!has(self.variants) || self.routing.mode == 'Router'",
+                "!has(self.variants) || self.routing.mode != 'Direct'",
                 "a plain Service cannot split the traffic: write routing.mode: Router, or leave "
                 "variants out.",
                 ".variants",

@@ -100,7 +100,7 @@ class CheckStatus(Told):
     """What the analysis has found by one check. Shares are percentages, evidence is a logarithm."""
 
     name: str
-    """Such as errors, errors against stable, p99."""
+    """Such as errors, errors against stable, p99, query NAME."""
     verdict: str
     """Harmful, Harmless or Open."""
     requests: int = 0
@@ -121,6 +121,16 @@ class CheckStatus(Told):
     """With so much it is rolled back."""
     more: int | None = None
     """Requests that are still needed, if they end as those before."""
+    value: str | None = None
+    """What a query was answered at the last look; this and what follows are of queries alone."""
+    limit: str | None = None
+    """Which answers are good."""
+    beyond: int | None = None
+    """Looks in a row at which the answer was not."""
+    missed: int | None = None
+    """Looks in a row at which there was none."""
+    asked: str | None = None
+    """Stands for the query and its limits; of others the looks are counted anew."""
     message: str = Field(default="", max_length=4096)
 
 
@@ -137,6 +147,8 @@ class AnalysisStatus(Told):
     """Of the candidate, judged so far."""
     more: int | None = None
     """Requests until every check would pass; absent where that cannot be said."""
+    estimate: str = Field(default="", max_length=1024)
+    """How long the steps take at the traffic with which the rollout began."""
     checks: tuple[CheckStatus, ...] = Field(default=(), json_schema_extra=map_by("name"))
     missed: int = 0
     """Looks in a row at which no router could be read."""
@@ -194,6 +206,11 @@ class VariantStatus(Told):
     name: str
     share: int | None = None
     """Its share of all traffic, in parts of 10000; absent where no router shares it out."""
+    awaits: int | None = None
+    """Pods that its next share is thought to need, where an autoscaler decides on them; absent
+    where no larger share is on its way."""
+    awaits_share: int | None = None
+    """That share, in parts of 10000."""
     stable: str | None = None
     """The revision that serves; absent until the first one is ready."""
     candidate: str | None = None

@@ -24,7 +24,12 @@ class Variant(Shared):
                 "!(has(self.replicas) && has(self.autoscaling))",
                 "replicas and autoscaling exclude each other: take one of them out.",
                 ".replicas",
-            )
+            ),
+            rule(
+                "!has(self.replicas) || self.replicas > 0 || self.weight == 0",
+                "nobody would answer its share: write weight 0 with replicas 0.",
+                ".replicas",
+            ),
         )
     )
 

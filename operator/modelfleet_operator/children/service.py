@@ -29,6 +29,14 @@ def preview(resource: Resource, candidate: str) -> Json:
     return _address(resource, selector(resource, candidate), _ports(PORT), name, labels.PREVIEW)
 
 
+def feedback(resource: Resource) -> Json:
+    """Where numbers are posted back, past the routers: straight to any pod of any variant. Through
+    the address they would count as requests, and more of them for whom more is clicked."""
+    selects = {labels.DEPLOYMENT: resource.name, "app.kubernetes.io/component": "model"}
+    ports = [_port(HTTP_PORT_NAME, PORT, "http")]
+    return _address(resource, selects, ports, f"{resource.name}-feedback", labels.FEEDBACK)
+
+
 def _address(
     resource: Resource,
     selects: dict[str, str],

@@ -9,6 +9,7 @@ from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.errors import NotFound
 from modelfleet_operator.cluster.routers import RouterApi
 from modelfleet_operator.kinds import Kind
+from modelfleet_operator.observe import gateway
 from modelfleet_operator.observe.kinds import (
     read_address,
     read_resource,
@@ -50,10 +51,17 @@ async def observe(
     service = next((s for s in by_kind["Service"] if s["metadata"]["name"] == name), None)
     read = tuple(sorted((read_pod(p) for p in pods), key=lambda p: p.name))
     resource = read_resource(found)
+    routes: list[Json] = []
+    if gateway.may_have_routes(resource, service):
+        routes = [r for r in await gateway.read_routes(cluster, resource) if _is_child(r, uid)]
+        by_kind |= {each["kind"]: [each] for each in routes}
     routing, tallies = await asyncio.gather(
         read_routing(cluster, routers, resource, by_kind["ConfigMap"]),
         read_tallies(routers, resource, read, now),
     )
+    asked = gateway.asked_for(resource)
+    if asked is not None:
+        routing = await gateway.read_routing(cluster, resource, asked, routes, slices, routing)
     return Observed(
         now=now,
         resource=resource,
@@ -85,7 +93,7 @@ def _is_child(item: Json, uid: str) -> bool:
     a backup) has no controller, and is taken in.
     """
     metadata = item["metadata"]
-    if metadata["labels"].get("app.kubernetes.io/managed-by") != labels.MANAGER:
+    if metadata.get("labels", {}).get("app.kubernetes.io/managed-by") != labels.MANAGER:
         return False
     owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
     return owner is None or owner["uid"] == uid

@@ -13,7 +13,7 @@ from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.cluster.api import KubeApi
 from modelfleet_operator.cluster.routers import RouterApi, Silent
 from modelfleet_operator.plan.experiment import design_of
-from modelfleet_operator.plan.routing import routers_of
+from modelfleet_operator.plan.traffic import routers_of
 from modelfleet_operator.router import pod
 from modelfleet_operator.router.names import SITES_PATH
 from modelfleet_operator.router.observed import (
@@ -25,7 +25,14 @@ from modelfleet_operator.router.observed import (
     read_statistics,
 )
 from modelfleet_operator.router.site import Site
-from modelfleet_operator.router.written import SHARES_KEY, SITE_KEY, read, read_shares
+from modelfleet_operator.router.written import (
+    HOME_KEY,
+    SHARES_KEY,
+    SITE_KEY,
+    read,
+    read_line,
+    read_shares,
+)
 from modelfleet_operator.seen import InvalidSpec, Json, Resource, RouterPod, Routing
 
 
@@ -43,8 +50,9 @@ async def read_routing(
     shares = read_shares(data.get(SHARES_KEY, ""))
     said = {} if own is None else own["metadata"].get("annotations", {})
     refused, leaving = said.get(labels.REFUSED, ""), read_time(said.get(labels.LEAVING))
-    if not wanted:
-        return Routing(site, shares, leaving=leaving)
+    # Variants that a plain Service is to take over from are followed until it has.
+    if not wanted and (site is None or set(shares) <= {labels.DEFAULT_VARIANT}):
+        return Routing(site, shares, left=site, leaving=leaving)
     pair = _wanted(resource) if site is None else site.routers
     taken: frozenset[int] = frozenset()
     if site is None or refused:
@@ -54,7 +62,14 @@ async def read_routing(
     counted = _is_moving(resource, site) or _is_compared(resource)
     asked = await asyncio.gather(*(_ask(routers, pod, resource.name, counted) for pod in pods))
     return Routing(
-        site, shares, refused, leaving, taken, tuple(sorted(asked, key=lambda r: r.name))
+        site,
+        shares,
+        read_line(data.get(HOME_KEY, "")),
+        refused,
+        left=site,
+        leaving=leaving,
+        taken=taken,
+        routers=tuple(sorted(asked, key=lambda r: r.name)),
     )
 
 

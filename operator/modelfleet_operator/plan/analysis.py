@@ -1,8 +1,9 @@
 """Is the new revision good enough for its next share, or worse?
 
 What the routers have counted since the last look goes into the evidence that the step has gathered
-so far (`statistics/gate.py` decides on it). All of it stands in the status, as text, so that an
-operator that is replaced goes on where the other was.
+so far (`statistics/gate.py` decides on it), and what a Prometheus answers goes beside it
+(`queries.py`). All of it stands in the status, as text, so that an operator that is replaced goes
+on where the other was.
 """
 
 from dataclasses import dataclass
@@ -12,15 +13,19 @@ from modelfleet_operator.api import analysis as asked
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import AnalysisStatus, CheckStatus, Phase, RolloutStatus
+from modelfleet_operator.plan import queries
 from modelfleet_operator.plan.rollout import picture
 from modelfleet_operator.plan.rollout.facts import Judgement
+from modelfleet_operator.plan.types import Defaults
+from modelfleet_operator.plan.variants import Standing
 from modelfleet_operator.router.observed import Counters
 from modelfleet_operator.seen import Observed, RouterPod
 from modelfleet_operator.statistics import gate
+from modelfleet_operator.statistics.admission import duration, rollout_needs
 from modelfleet_operator.statistics.counters import Pod, Snapshot, Traffic, added
 from modelfleet_operator.statistics.encoding import BrokenText
 from modelfleet_operator.statistics.findings import Finding
-from modelfleet_operator.statistics.gate import Action
+from modelfleet_operator.statistics.gate import Action, Verdict
 from modelfleet_operator.statistics.latency import Histogram
 from modelfleet_operator.statistics.memory import Look, Memory
 from modelfleet_operator.statistics.policy import (
@@ -44,11 +49,21 @@ class Analyzed:
     judgement: Judgement
     status: AnalysisStatus | None
     """None: nothing is analyzed."""
+    asks: frozenset[str] = frozenset()
+    """PromQL whose answers have to be in the picture first: nothing of this holds."""
 
 
-def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str | None) -> Analyzed:
+def decide(
+    seen: Observed,
+    standing: Standing,
+    told: RolloutStatus | None,
+    stable: str | None,
+    defaults: Defaults,
+) -> Analyzed:
     """Of the rollout as it was told last."""
-    if spec.rollout.analysis is None:
+    spec = standing.spec
+    wanted = spec.rollout.analysis
+    if wanted is None:
         return Analyzed(Judgement(), None)
     if told is None or stable is None or told.failed:
         return Analyzed(Judgement(passes=False, waits_for="the analysis begins"), None)
@@ -57,7 +72,8 @@ def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str |
         return Analyzed(Judgement(), None)
     before = told.analysis
     now = snapshot(seen, stable, told.candidate)
-    old = None if before is None or before.step != told.step else _read(before.counted)
+    this_step = before is not None and before.step == told.step
+    old = _read(before.counted) if before is not None and this_step else None
     since = None if old is None else now.at - old.at
     if since is not None and since < 0:
         old = None  # the clock was put back: what lies between cannot be told
@@ -66,6 +82,18 @@ def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str |
     memory = _memory(before if old is not None else None, policy, stage)
     look = _look(seen, told, stable, old, now, 0 if before is None else before.missed)
     after, judged = gate.judge(memory, look)
+    wants = queries.asked(wanted.queries, _names(seen, standing.name, told, stable))
+    told_before = before.checks if before is not None and this_step else ()
+    unset = not defaults.prometheus
+    checks = tuple(queries.unasked(each, told_before, unset=unset) for each in wants)
+    if _asks(judged, look, told, policy, checks) and not unset:
+        if missing := {each.expression for each in wants} - seen.answers.keys():
+            waits = Judgement(passes=False, waits_for="the Prometheus is asked first")
+            return Analyzed(waits, before, frozenset(missing))
+        checks = tuple(
+            queries.looked(each, told_before, seen.answers[each.expression]) for each in wants
+        )
+    judged = queries.joined(judged, checks, policy, late=look.age >= policy.max_wait)
     status = AnalysisStatus(
         step=told.step,
         verdict=judged.verdict.value,
@@ -73,12 +101,53 @@ def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str |
         message=judged.says,
         requests=judged.requests,
         more=judged.more,
-        checks=tuple(_check(finding) for finding in judged.findings),
+        checks=(*(_check(finding) for finding in judged.findings), *checks),
         missed=look.missed,
+        estimate=(before.estimate if before else "") or _estimate(spec, policy, look),
         counted=now.to_text(),
         evidence=after.to_text(),
     )
     return Analyzed(_judgement(judged.action.value, judged.says), status)
+
+
+def _names(seen: Observed, variant: str, told: RolloutStatus, stable: str) -> dict[str, str]:
+    """What stands for the placeholders of a query."""
+    return {
+        "revision": told.candidate,
+        "stable": stable,
+        "namespace": seen.resource.namespace,
+        "name": seen.resource.name,
+        "variant": variant,
+    }
+
+
+def _asks(
+    judged: gate.Judgement,
+    look: Look,
+    told: RolloutStatus,
+    policy: Policy,
+    checks: tuple[CheckStatus, ...],
+) -> bool:
+    """Whether this look asks the Prometheus: while the share is served, after the warm-up, and as
+    long as an answer can change anything."""
+    warm = judged.verdict is not Verdict.WARMUP and look.age >= policy.warmup_seconds
+    decided = judged.action is Action.ROLL_BACK or any(map(queries.is_harmful, checks))
+    return told.phase is Phase.HOLDING and warm and not decided
+
+
+def _estimate(spec: Spec, policy: Policy, look: Look) -> str:
+    """Empty while there is no traffic to tell by."""
+    came = look.candidate.requests + look.stable.requests
+    if not came or not look.seconds:
+        return ""
+    stages = (stage_of(spec, step) for step in range(len(picture.steps_of(spec)) + 1))
+    rate = float(f"{came / look.seconds:.2g}")
+    needs = rollout_needs(policy, [stage for stage in stages if stage is not None], rate)
+    late = next((need for need in needs if not need.fits), None)
+    if late is not None:
+        return late.says
+    usual = sum(need.usual for need in needs)
+    return f"at {rate:g} requests/s the analysis takes {duration(usual)} as a rule, over all steps"
 
 
 def policy_of(spec: Spec) -> Policy:
@@ -196,12 +265,15 @@ def started_at(router: RouterPod) -> float:
 
 def _traffic(counters: Counters) -> Traffic:
     requests, errors = sum(counters.answers.values()), counters.answers.get("5", 0)
+    # A connection that is tried again counts as sent again, though no pod had got the request: so
+    # what was answered is looked at as well.
+    sent = max(counters.attempts - counters.retries, requests)
     latency = counters.latency
     if not latency.bounds:
-        return Traffic(requests, errors)
+        return Traffic(requests, errors, sent=sent)
     steps = zip((0, *latency.cumulative), (*latency.cumulative, latency.count), strict=True)
     counts = tuple(max(0, after - before) for before, after in steps)
-    return Traffic(requests, errors, Histogram(latency.bounds, counts))
+    return Traffic(requests, errors, Histogram(latency.bounds, counts), sent)
 
 
 def _check(finding: Finding) -> CheckStatus:

@@ -141,21 +141,24 @@ def _selector(deployment: str, shown: Sequence[Revision]) -> str:
 
 SOON = timedelta(milliseconds=300)
 """Nobody tells when a router serves something else, or reaches another pod: it has to be asked."""
+PATIENT = timedelta(seconds=10)
+"""Nobody tells when a Gateway is made or goes away; nor of routes, where the cluster has learnt of
+the Gateway API after the operator was started."""
 WATCHFUL = timedelta(seconds=2)
 """While a share is held: the pods of the candidate may stop being reached."""
 
 
 def _routed_again(seen: Observed, verdict: Verdict, routed: Routed) -> timedelta | None:
     if routed.refused or routed.site is None:
-        return None
-    if not said.served(seen, routed.site) or not routed.through:
+        return None if routed.gateway is None else PATIENT
+    if not said.served(seen, routed.site) or not (routed.through or routed.gateway):
         return SOON
     if any(plan.demand for plan in verdict.variants) and not said.answering(seen):
         return SOON
     again = None
     for plan in verdict.variants:
         again = _sooner(again, _variant_again(seen, plan))
-    return again
+    return again if routed.gateway is None else _sooner(again, PATIENT)
 
 
 def _variant_again(seen: Observed, plan: VariantPlan) -> timedelta | None:

@@ -1,8 +1,13 @@
 """What of a new status is news? An event tells a change, once; a state that lasts is no event."""
 
+from collections.abc import Iterator
+
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.status import Condition, ConditionType, Status, Truth
 from modelfleet_operator.plan.types import Event
+from modelfleet_operator.statistics.admission import TOO_LONG
+
+ESTIMATE = "AnalysisEstimate"
 
 _NORMAL = frozenset(
     {
@@ -34,7 +39,26 @@ def changes(before: Status, after: Status) -> tuple[Event, ...]:
                 message=condition.message,
             )
             told.setdefault(event.message, event)
+    for event in _estimates(before, after):
+        told.setdefault(event.message, event)
     return tuple(told.values())
+
+
+def _estimates(before: Status, after: Status) -> Iterator[Event]:
+    """How long an analysis will take, when that is first known: before anybody has waited."""
+    known = _estimated(before)
+    for rollout, text in _estimated(after).items():
+        if rollout not in known:
+            yield Event(warning=TOO_LONG in text, reason=ESTIMATE, message=text)
+
+
+def _estimated(status: Status) -> dict[tuple[str, str], str]:
+    """By variant and candidate."""
+    return {
+        (variant.name, variant.rollout.candidate): variant.rollout.analysis.estimate
+        for variant in status.variants
+        if variant.rollout and variant.rollout.analysis and variant.rollout.analysis.estimate
+    }
 
 
 def _is_news(before: Condition | None, after: Condition) -> bool:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from modelfleet_contract import RevisionTally
 from modelfleet_operator.api.experiment import Experiment, Metric, MetricKind, Missing
 from modelfleet_operator.api.moments import read_time, written_time
+from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import ExperimentStatus
 from modelfleet_operator.plan import experiment_said as said
@@ -39,10 +40,18 @@ resource gets."""
 
 
 def decide(
-    seen: Observed, spec: Spec, arms: Arms, shares: Mapping[str, int], *, steady: bool
+    seen: Observed,
+    spec: Spec,
+    arms: Arms,
+    shares: Mapping[str, int],
+    *,
+    steady: bool,
+    longest: timedelta = timedelta(0),
 ) -> ExperimentStatus | None:
     """`arms`: of every variant of the spec. `shares`: with which the routers were told to serve it,
-    in parts of 10000. `steady`: every router does. None: there is nothing to compare."""
+    in parts of 10000. `steady`: every router does. `longest`: what a request may take, so
+    that what was sent under the shares before is answered by then. None: there is nothing to
+    compare."""
     told = seen.resource.status.experiment
     design = design_of(spec)
     if design is None:
@@ -50,28 +59,33 @@ def decide(
     arms = {arm: arms.get(arm, ()) for arm in design.arms}
     if not any(shares.get(arm, 0) > 0 for arm in arms):
         return told
-    known = None if told is None else _known(told, design)
+    # Most looks end here, so the evidence is only read where something is added to it.
+    same = told is not None and trial.shares_in(told.evidence, design) == trial.given_of(
+        design, shares
+    )
     if not steady:
         # What comes now belongs to no segment, unless only revisions of a variant change places.
-        moved = known is None or known.with_shares(shares) is not known
-        return told.model_copy(update={"counted": ""}) if told is not None and moved else told
+        return told if told is None or same else told.model_copy(update={"counted": ""})
+    if told is not None and same and told.counted and not is_due(seen.now, told):
+        return told
+    if told is not None and same and not told.counted and _waits(told, design, longest, seen.now):
+        return told
     now = _snapshot(seen, arms, None if told is None else _read(told.counted))
     counted = _counted(seen, arms)
+    known = None if told is None else _known(told, design)
     if told is None or known is None:
-        return _begun(seen, spec, Trial.start(design, shares), now, counted)
+        return _begun(seen, spec, Trial.start(design, shares), now, counted, longest)
     after = known.with_shares(shares)
     if after is not known:
-        return _begun(seen, spec, after, now, counted)
+        return _begun(seen, spec, after, now, counted, longest)
     old = _read(told.counted)
     if old is None or now.at < old.at:
         # Nothing to compare with, or the clock was put back: what lies between cannot be told.
         after = known.add({}, 0.0, counted)
-    elif not is_due(seen.now, told):
-        return told
     else:
         grown = added(old, now, _revisions(arms))
         after = known.add(_by_variant(grown.arms, arms), now.at - old.at, counted)
-        came = any(traffic.requests for traffic in grown.arms.values())
+        came = any(traffic.requests or traffic.sent for traffic in grown.arms.values())
         if not came and not grown.discarded and after.callers.totals == known.callers.totals:
             return told  # a status that says the same is not written again
     return _status(seen, spec, after, told.since or written_time(seen.now), now)
@@ -86,12 +100,22 @@ def of_plans(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Experi
         if not plan.leaving
     }
     shares = {name: parts_of(site, revisions) for name, revisions in arms.items()}
-    return decide(seen, spec, arms, shares, steady=site is not None and served(seen, site))
+    return decide(
+        seen,
+        spec,
+        arms,
+        shares,
+        steady=site is not None and served(seen, site),
+        longest=timedelta(seconds=0 if site is None else site.timeout_s),
+    )
 
 
 def design_of(spec: Spec) -> Design | None:
     """As the spec has it, whatever the routers serve. A variant that gets only what headers send to
-    it is not compared: its requests are others. None: fewer than two variants are compared."""
+    it is not compared: its requests are others. None: fewer than two variants are compared, or no
+    router counts what they do."""
+    if spec.routing.mode is not RoutingMode.ROUTER:
+        return None
     mirrored = {mirror.variant for mirror in spec.routing.mirror}
     given = [variant.name for variant in spec.variants if variant.weight]
     shadows = [v.name for v in spec.variants if not v.weight and v.name in mirrored]
@@ -219,11 +243,29 @@ def _sums(counted: RevisionTally) -> Sums:
 
 
 def _begun(
-    seen: Observed, spec: Spec, begun: Trial, now: Snapshot, counted: Counted | None
+    seen: Observed,
+    spec: Spec,
+    begun: Trial,
+    now: Snapshot,
+    counted: Counted | None,
+    longest: timedelta,
 ) -> ExperimentStatus:
     """A segment that begins in this look: what was counted so far is what the next one is compared
-    with."""
-    return _status(seen, spec, begun.add({}, 0.0, counted), written_time(seen.now), now)
+    with.
+
+    Pods count answers, and what they answer at first was sent under the shares before. Where
+    callers are told by pods alone, nothing is counted until that is over.
+    """
+    since = written_time(seen.now)
+    if begun.design.sticky and longest > timedelta(0):
+        return _status(seen, spec, begun, since, now).model_copy(update={"counted": ""})
+    return _status(seen, spec, begun.add({}, 0.0, counted), since, now)
+
+
+def _waits(told: ExperimentStatus, design: Design, longest: timedelta, now: datetime) -> bool:
+    """For the answers to what was sent before these shares."""
+    since = read_time(told.since or "")
+    return design.sticky and since is not None and timedelta(0) <= now - since < longest
 
 
 def _status(

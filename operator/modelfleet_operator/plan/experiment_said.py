@@ -75,7 +75,7 @@ def _comparison(
         high=shown(result.high),
         p_value=p_text(found.p_value),
         differs=found.differs,
-        message=_conclusion(known, metric, found, goal) + _assumed(known, metric),
+        message=_conclusion(known, metric, found, goal) + _assumed(known, found.arm, metric),
     )
 
 
@@ -126,13 +126,13 @@ def _figures(metric: Metric, result: Result) -> str:
     return f"{sign}{point}{unit} ({low} to {high})"
 
 
-def _assumed(known: Trial, metric: Metric) -> str:
+def _assumed(known: Trial, arm: str, metric: Metric) -> str:
     """What was not measured is said."""
     if not known.design.sticky or known.measured(metric) or metric.measure is Measure.VALUE:
         return ""
     return (
-        f"; callers stick to a variant, and that {known.effect(metric):g} of their requests tell "
-        "as much as one is assumed"
+        f"; callers stick to a variant, and that {known.effect(arm, metric):g} of their requests "
+        "tell as much as one is assumed"
     )
 
 
@@ -143,7 +143,7 @@ def _ratio(known: Trial) -> SampleRatioStatus:
     counts = {
         arm: known.callers.of(arm).requests.whole
         if sticky
-        else known.traffic.get(arm, Traffic()).requests
+        else known.traffic.get(arm, Traffic()).sent
         for arm in known.shares
     }
     whole, parts = sum(counts.values()), sum(known.shares.values())

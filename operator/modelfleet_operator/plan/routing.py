@@ -1,4 +1,4 @@
-"""What do the routers have to know of this ModelDeployment?
+"""What do the routers, or a Gateway in their place, have to know of this ModelDeployment?
 
 Every revision that has pods is made known, with a weight or without: it gets weight when it is seen
 to be healthy through every router. Ports of the pair are chosen once, and then kept.
@@ -6,20 +6,22 @@ to be healthy through every router. Ports of the pair are chosen once, and then 
 
 import zlib
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from modelfleet_contract import GRPC_PORT, GRPC_PORT_NAME, HTTP_PORT
-from modelfleet_operator.api import labels
-from modelfleet_operator.api.routing import RouterPair
+from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.documents import document_of
 from modelfleet_operator.plan.shares import composed
+from modelfleet_operator.plan.traffic import routers_of
 from modelfleet_operator.plan.types import Defaults, VariantPlan
 from modelfleet_operator.router import intervals
 from modelfleet_operator.router.names import FIRST_SITE_PORT, LAST_SITE_PORT
 from modelfleet_operator.router.site import (
     Arm,
     HeaderMatch,
+    Intervals,
     Match,
     Mirror,
     Site,
@@ -40,12 +42,23 @@ def decide(
 ) -> tuple[Site | None, str]:
     """What the routers are told, and why it is not what is wanted; empty where it is."""
     before = seen.routing.site
+    if spec.routing.mode is RoutingMode.GATEWAY:
+        possible = not seen.routing.impossible
+        return _by_gateway(seen, spec, plans, defaults) if possible else None, seen.routing.refused
     if not defaults.routers:
         return before, NO_IMAGE
     ports = _ports(seen)
     if ports is None:
         return before, NO_PORT
     return _site(seen, spec, plans, defaults, ports), seen.routing.refused
+
+
+def _by_gateway(
+    seen: Observed, spec: Spec, plans: Sequence[VariantPlan], defaults: Defaults
+) -> Site:
+    """It has ports of its own, and finds the pods by itself."""
+    site = _site(seen, spec, plans, defaults, (0, 0))
+    return replace(site, arms=tuple(replace(arm, addresses=()) for arm in site.arms))
 
 
 def _site(
@@ -57,12 +70,10 @@ def _site(
 ) -> Site:
     before, resource = seen.routing.site, seen.resource
     stays = before is not None and seen.address is not None and seen.address.through_routers
+    at = seen.routing.home or (None if before is None else before.intervals)
     weights: dict[str, int] = {}
     for plan in plans:
         weights |= composed(plan.share, plan.within)
-    line = (
-        intervals.first(weights) if before is None else intervals.moved(before.intervals, weights)
-    )
     answering = {name for plan in plans for name in plan.within}
     return Site(
         name=resource.name,
@@ -77,22 +88,24 @@ def _site(
             or (plan.progress and plan.progress.pods.get(revision.name))
             or seen.pods_of(revision.name)
         ),
-        intervals=line,
+        intervals=intervals.first(weights) if at is None else intervals.moved(at, weights),
         matches=tuple(_matches(seen, spec, plans)),
         sticky=_sticky(spec),
-        mirrors=tuple(_mirrors(spec, plans)),
+        mirrors=tuple(_mirrors(seen, spec, plans)),
         timeout_s=_longest_s(plans, answering, spec),
         retries=spec.routing.retries,
         routers=before.routers if before and stays else routers_of(resource.name, spec),
     )
 
 
-def routers_of(deployment: str, spec: Spec) -> str:
-    """The name of the pair that the spec asks for. One that callers are behind is never left for
-    another, which the CRD refuses as well: they would have to move at once."""
-    if spec.routing.router is RouterPair.DEDICATED:
-        return labels.dedicated_routers(deployment)
-    return labels.SHARED_ROUTERS
+def home(seen: Observed, plans: Sequence[VariantPlan]) -> Intervals | None:
+    """How callers were spread before a variant lent its share, as long as one has: every line is
+    made from there, so that whoever was moved for a while comes back to where he was. None: nobody
+    has another share than the one that is asked for him."""
+    before = seen.routing.site
+    if before is None or all(plan.share == plan.standing.asked for plan in plans):
+        return None
+    return seen.routing.home or before.intervals
 
 
 def _matches(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Iterator[Match]:
@@ -106,12 +119,20 @@ def _matches(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Iterat
         yield Match(intervals.first(within), headers, match.path)
 
 
-def _mirrors(spec: Spec, plans: Sequence[VariantPlan]) -> Iterator[Mirror]:
+def _mirrors(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Iterator[Mirror]:
     percent = {mirror.variant: mirror.percent for mirror in spec.routing.mirror}
     for plan in plans:
         for name, parts in plan.within.items():
+            if not _reached(seen, name):
+                continue  # copies for nobody would count as errors of it
             if copied := percent.get(plan.name, 0) * parts // 100:
                 yield Mirror(name, copied)
+
+
+def _reached(seen: Observed, revision: str) -> bool:
+    """Every router that takes requests reaches some of its pods."""
+    taking = [router for router in seen.routing.routers if router.ready and not router.silent]
+    return bool(taking) and all(router.reached.get(revision) for router in taking)
 
 
 def _ports(seen: Observed) -> tuple[int, int] | None:

@@ -19,18 +19,22 @@ class Claim:
     asked: int
     now: int
     usable: int
-    """Pods that may answer, of the revisions among which it splits its share."""
+    """Ready pods that every router reaches, of the revisions among which it splits its share."""
     demand: int
     """Pods that its share needs; 0: it is stopped."""
+    answers: bool = True
+    """A pod of it is ready, and not out of reach of every router."""
+    leaving: bool = False
+    """The spec has it no more."""
 
     @property
     def alive(self) -> bool:
-        return self.usable > 0
+        return self.answers and self.demand > 0
 
     @property
     def able(self) -> bool:
         """May have more than it has."""
-        return self.alive and self.usable >= self.demand
+        return self.alive and 0 < self.demand <= self.usable
 
 
 def decide(claims: Mapping[str, Claim], *, served: bool) -> dict[str, int]:
@@ -55,7 +59,9 @@ def _goal(claims: Mapping[str, Claim]) -> dict[str, int] | None:
     # Nobody may have more, so those that have something keep it, those that leave as well.
     alive = {n: c.now or c.asked for n, c in claims.items() if c.alive and (c.now or c.asked)}
     if not alive:
-        alive = {n: 1 for n, c in claims.items() if c.alive}
+        # A deployment that comes to its routers begins with what serves. A variant that is asked
+        # to have nothing gets nothing, whoever else is away: it may be a shadow.
+        alive = {n: 1 for n, c in claims.items() if c.alive and c.leaving}
     return _spread(alive, WHOLE, claims) if alive else None
 
 

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from modelfleet_operator.api import labels
+from modelfleet_operator.api.routing import RouterPair, RoutingMode
+from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.plan.types import Replicas, Revisions, Switch, VariantPlan
+from modelfleet_operator.plan.variants import parts_of
 from modelfleet_operator.router import pod, routes
 from modelfleet_operator.router.site import Site
 from modelfleet_operator.seen import Observed, RouterPod
@@ -76,10 +80,37 @@ LEFT = PARTING + timedelta(seconds=pod.LISTENER_DRAIN_S + 5)
 """After which nobody has a connection any more."""
 
 
+def routers_of(deployment: str, spec: Spec) -> str:
+    """The name of the pair that the spec asks for. One that callers are behind is never left for
+    another, which the CRD refuses as well: they would have to move at once."""
+    if spec.routing.router is RouterPair.DEDICATED:
+        return labels.dedicated_routers(deployment)
+    return labels.SHARED_ROUTERS
+
+
+def shared(seen: Observed) -> bool:
+    """Callers come through routers, and some are answered by a variant that leaves. A plain Service
+    has one revision behind it, so that one has to be able to take them all before the address
+    moves to it."""
+    through = seen.address is not None and seen.address.through_routers
+    others = [r.name for r in seen.revisions if r.variant != labels.DEFAULT_VARIANT]
+    return through and parts_of(seen.routing.site, others) > 0
+
+
+def between_pairs(seen: Observed, spec: Spec) -> bool:
+    """The routers of before still serve those who have not heard that the address has left them,
+    and the spec asks for others by now."""
+    site, address = seen.routing.left, seen.address
+    through = address is not None and address.through_routers
+    if site is None or through or spec.routing.mode is not RoutingMode.ROUTER:
+        return False
+    return site.routers != routers_of(seen.resource.name, spec) and parting(seen) is not None
+
+
 def parting(seen: Observed) -> tuple[Site, datetime | None] | None:
     """What the routers go on serving after the address has left them, and since when it has; None
     when they need not any more."""
-    site, address, since = seen.routing.site, seen.address, seen.routing.leaving
+    site, address, since = seen.routing.left, seen.address, seen.routing.leaving
     if site is None:
         return None
     left = address is None or not address.through_routers

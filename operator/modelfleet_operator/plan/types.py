@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from modelfleet_operator.api.gateway import Gateway
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Status
+from modelfleet_operator.plan.growth import Growth
 from modelfleet_operator.plan.variants import Standing
-from modelfleet_operator.router.site import WHOLE, Site
+from modelfleet_operator.router.site import WHOLE, Intervals, Site
 from modelfleet_operator.seen import Revision
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Defaults:
     cluster_domain: str = "cluster.local"
     routers: bool = True
     """There is an image for routers."""
+    prometheus: bool = False
+    """There is a Prometheus to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,10 @@ class VariantPlan:
     """Pods that all of its share needs."""
     share: int = WHOLE
     """Its share of all traffic from now on, in parts of 10000."""
+    growth: Growth | None = None
+    """The larger share that is on its way to it."""
+    asks: frozenset[str] = frozenset()
+    """What its analysis has to know from the Prometheus first, as PromQL."""
 
     @property
     def name(self) -> str:
@@ -146,6 +154,10 @@ class Routed:
     """The address selects the routers. Before they serve, it selects a revision as it did."""
     refused: str = ""
     """Why the routers are not given what is wanted; empty where they are."""
+    home: Intervals | None = None
+    """How the line is when no share is lent; None: so it is."""
+    gateway: Gateway | None = None
+    """Is told the site in place of our routers; the address selects a revision then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +195,13 @@ class Plan:
     status: Status
     again: timedelta | None = None
     """None: nothing is to be expected before something changes."""
+
+    @property
+    def asks_for_answers(self) -> frozenset[str]:
+        """The PromQL that the Prometheus has to be asked before this may be acted upon: by the
+        picture with the answers there may be another plan."""
+        plans = () if self.verdict is None else self.verdict.variants
+        return frozenset(one for each in plans for one in each.asks)
 
     @property
     def asks_for_gpus(self) -> frozenset[str]:

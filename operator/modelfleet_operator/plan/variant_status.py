@@ -24,6 +24,8 @@ def status_of(
     return VariantStatus(
         name=plan.name,
         share=None if progress is None else plan.share,
+        awaits=None if plan.growth is None else plan.growth.pods,
+        awaits_share=None if plan.growth is None else plan.growth.share,
         stable=stable,
         candidate=None if stable == wanted.name else wanted.name,
         candidate_since=written_time(since) if since else None,

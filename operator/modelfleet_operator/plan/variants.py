@@ -33,7 +33,9 @@ def standing(seen: Observed, spec: Spec) -> tuple[Standing, ...]:
     """Those of the spec in its order, then those that leave."""
     wanted = asked(spec)
     there = {revision.variant for revision in seen.revisions} - {each.name for each in wanted}
-    return wanted + tuple(Standing(name, 0, spec, leaving=True) for name in sorted(there))
+    # How many pods one that leaves needs is what it has: nobody's autoscaler is meant for it.
+    last = spec.model_copy(update={"replicas": None, "autoscaling": None, "variants": ()})
+    return wanted + tuple(Standing(name, 0, last, leaving=True) for name in sorted(there))
 
 
 def asked(spec: Spec) -> tuple[Standing, ...]:

@@ -3,7 +3,8 @@
 That every router says it serves a weight is one thing, where the requests go is another. From when
 a step is served, the requests that were sent to each revision are counted on all routers, and
 compared with what drawing each of them by the weights would give. Where callers stick to a revision
-a share of callers is no share of requests, so there it is only told.
+a share of callers is no share of requests, so there it is only told. What a Gateway sends cannot be
+counted, and nothing is said of it.
 """
 
 import math
@@ -41,6 +42,8 @@ NOTHING = Seen()
 def decide(seen: Observed, spec: Spec, told: RolloutStatus | None, stable: str | None) -> Seen:
     """Of the step that is held."""
     if told is None or stable is None or told.phase is not Phase.HOLDING or told.failed:
+        return NOTHING
+    if not any(router.countable for router in seen.routing.routers):
         return NOTHING
     steps = steps_of(spec)
     share = steps[told.step].weight / 100 if told.step < len(steps) else 1.0

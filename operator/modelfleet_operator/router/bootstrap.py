@@ -4,7 +4,6 @@ The admin interface is on the loopback and stays there: it can stop the process.
 and Prometheus need of it goes through the ops listener, four exact paths and GET only.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,11 +36,6 @@ class Bounds:
     sites_port: int = names.SITES_PORT
     resolvers: tuple[tuple[str, int], ...] = ()
     """DNS servers by address and port. Empty: those of the pod."""
-
-
-def with_limits(limits_ms: Iterable[float]) -> tuple[float, ...]:
-    """The ladder and every limit on latency that a resource names."""
-    return tuple(sorted({*map(float, LADDER_MS), *map(float, limits_ms)}))
 
 
 def bootstrap(bounds: Bounds) -> Json:

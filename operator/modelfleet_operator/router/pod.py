@@ -59,7 +59,9 @@ class Routers:
     address: str = names.ANY_IPV4
     """Where they listen; `names.ANY` where pods have IPv6 addresses. `Pair` needs the same."""
     latency_ms: tuple[float, ...] = LADDER_MS
-    """Bounds of the latency buckets; `bootstrap.with_limits` adds the limits of a resource."""
+    """Bounds of the latency buckets. One ladder for all, since another one rolls the routers: that
+    a limit between two of its steps is broken is shown by the upper, that it is kept by the lower
+    one."""
     drain_s: int = _DRAINS_S[0]
     """The longest that a router waits for open requests when it goes; see `drain_s`."""
     owner: Json | None = None

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
-from modelfleet_operator.router.site import Site
+from modelfleet_operator.router.site import Intervals, Site
 
 SITE_KEY = "site.json"
 """Where it stands in a ConfigMap."""
 SHARES_KEY = "shares.json"
 """Where it stands how each variant splits its share."""
+HOME_KEY = "home.json"
+"""Where it stands how the line is when no share is lent."""
 _SITE = TypeAdapter(Site)
+_LINE = TypeAdapter(Intervals)
 _SHARES = TypeAdapter(Mapping[str, Mapping[str, int]])
 
 
@@ -37,3 +40,15 @@ def read_shares(text: str) -> Mapping[str, Mapping[str, int]]:
         return _SHARES.validate_json(text)
     except ValidationError:
         return {}
+
+
+def write_line(line: Intervals) -> str:
+    return _LINE.dump_json(line).decode()
+
+
+def read_line(text: str) -> Intervals | None:
+    """None where it cannot be read."""
+    try:
+        return _LINE.validate_json(text)
+    except ValidationError:
+        return None

@@ -17,6 +17,9 @@ from modelfleet_operator.statistics.policy import Margins, Policy, Stage
 USUAL = 3.0
 """How many times the least a good release needs."""
 
+TOO_LONG = "which is more than the"
+"""In what is said of a stage that does not fit its time."""
+
 _FEW = 10
 _NO_END = 1e12
 
@@ -51,12 +54,12 @@ def stage_needs(policy: Policy, stage: Stage, rate: float) -> Need:
     fits = usual <= policy.max_wait
     says = (
         f"stage {stage.number} of {stage.of}: at {rate:g} requests/s, {100 * stage.share:g} % of "
-        f"them the candidate's, at least {least:,} requests and {_time(seconds)}, "
-        f"as a rule {_time(usual)}"
+        f"them the candidate's, at least {least:,} requests and {duration(seconds)}, "
+        f"as a rule {duration(usual)}"
     )
     if not fits:
         says += (
-            f", which is more than the {_time(policy.max_wait)} that it has: give it more time or "
+            f", {TOO_LONG} {duration(policy.max_wait)} that it has: give it more time or "
             "a larger share, or allow more harm"
         )
     return Need(stage, least, seconds, usual, fits, says)
@@ -109,7 +112,8 @@ def _seconds(requests: int, rate: float) -> float:
     return requests / rate if rate > 0 else math.inf
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """For people."""
     if math.isinf(seconds):
         return "without end"
     if seconds < 120:

@@ -13,14 +13,13 @@ to the pods' own sums to get there:
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from modelfleet_operator.statistics.encoding import Reader, Writer
 
 BUCKETS = 128
-"""Pods have eight times as many; that many are too many for a resource, and change nothing that is
-concluded."""
+"""As many as pods tell. More are too many for a resource, and change nothing that is concluded."""
 SKEW = 2.0
 """Seconds by which a pod's start must lie behind the last look: clocks differ."""
 
@@ -103,6 +102,9 @@ class Values:
     nonzero: float = 0.0
 
 
+_NO_VALUES = Values()
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """Of one arm."""
@@ -110,6 +112,29 @@ class Sums:
     requests: Column = _NONE
     errors: Column = _NONE
     values: Mapping[str, Values] = field(default_factory=dict)
+
+    def only(self, values: Collection[str], *, by_caller: bool) -> "Sums":
+        """What is asked for: some of the values, and the sums of buckets or just the whole."""
+        kept = {name: value for name, value in self.values.items() if name in values}
+        if by_caller:
+            return replace(self, values=kept)
+        return Sums(
+            Column(self.requests.whole),
+            Column(self.errors.whole),
+            {
+                name: replace(
+                    value,
+                    requests=Column(value.requests.whole),
+                    total=Column(value.total.whole),
+                )
+                for name, value in kept.items()
+            },
+        )
+
+    def without_zeros(self) -> "Sums":
+        """The same, without values of which nothing is counted."""
+        kept = {name: value for name, value in self.values.items() if value != _NO_VALUES}
+        return replace(self, values=kept)
 
     def __add__(self, other: "Sums") -> "Sums":
         return self._joined(other, lambda a, b: a + b)
@@ -192,7 +217,8 @@ class Callers:
     totals: Mapping[str, Sums] = field(default_factory=dict)
     """Of this segment, by arm."""
     beside: Mapping[str, Sums] = field(default_factory=dict)
-    """What has to be added to the pods' own sums to get the totals."""
+    """What has to be added to the pods' own sums to get the totals; arms are left out where that is
+    nothing."""
 
     def add(self, now: Counted) -> "Callers":
         if not now.complete:
@@ -209,7 +235,11 @@ class Callers:
         ):
             return replace(looked, totals=grown)
         none = Sums()
-        beside = {arm: self.totals.get(arm, none) - sums for arm, sums in now.arms.items()}
+        apart = {
+            arm: (self.totals.get(arm, none) - sums).without_zeros()
+            for arm, sums in now.arms.items()
+        }
+        beside = {arm: sums for arm, sums in apart.items() if sums != none}
         kept = {arm: self.totals.get(arm, none) for arm in now.arms}
         return replace(looked, totals=kept, beside=beside)
 

@@ -22,7 +22,7 @@ from modelfleet_operator.statistics.latency import Histogram
 SKEW = 2.0
 """Seconds by which a pod's start must lie behind the last look: starts are known to the second."""
 
-_KIND, _VERSION = "cnt", 2
+_KIND, _VERSION = "cnt", 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class Traffic:
     """One arm's requests: running totals of a router pod, or what came in one period.
 
     `requests` counts answers, as `errors` does, so that both are of the same requests. `latency`
-    is None where no histogram is read; it trails the counters by one flush of the router.
+    is None where no histogram is read; it trails the counters by one flush of the router. `sent`
+    counts when a request is given to an arm: what a slow arm has yet to answer is among it.
     """
 
     requests: int = 0
     errors: int = 0
     latency: Histogram | None = None
+    sent: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.errors <= self.requests:
@@ -49,7 +51,12 @@ class Traffic:
             latency = self.latency or other.latency
         else:
             latency = self.latency + other.latency
-        return Traffic(self.requests + other.requests, self.errors + other.errors, latency)
+        return Traffic(
+            self.requests + other.requests,
+            self.errors + other.errors,
+            latency,
+            self.sent + other.sent,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class Snapshot:
                 writer.name(arm)
                 writer.count(traffic.requests)
                 writer.count(traffic.errors)
+                writer.count(traffic.sent)
                 writer.count(ladders.index(traffic.latency.bounds) + 1 if traffic.latency else 0)
                 for count in traffic.latency.counts if traffic.latency else ():
                     writer.count(count)
@@ -175,19 +183,20 @@ def _difference(before: Traffic, now: Traffic) -> Traffic | None:
     requests, errors = now.requests - before.requests, now.errors - before.errors
     if not 0 <= errors <= requests:
         return None
+    # It is a difference of two counters, one of which may be ahead by what is sent again just now.
+    sent = max(0, now.sent - before.sent)
     if before.latency is None or now.latency is None:
-        return Traffic(requests, errors)
+        return Traffic(requests, errors, sent=sent)
     counts = [b - a for a, b in zip(before.latency.counts, now.latency.counts, strict=False)]
     if before.latency.bounds != now.latency.bounds or min(counts) < 0:
         return None
-    return Traffic(requests, errors, Histogram(now.latency.bounds, tuple(counts)))
+    return Traffic(requests, errors, Histogram(now.latency.bounds, tuple(counts)), sent)
 
 
 def _read_traffic(reader: Reader, ladders: list[tuple[float, ...]]) -> Traffic:
-    requests, errors, ladder = reader.count(), reader.count(), reader.count()
+    requests, errors, sent, ladder = (reader.count() for _ in range(4))
     if not ladder:
-        return Traffic(requests, errors)
+        return Traffic(requests, errors, sent=sent)
     bounds = ladders[ladder - 1]
-    return Traffic(
-        requests, errors, Histogram(bounds, tuple(reader.count() for _ in range(len(bounds) + 1)))
-    )
+    counts = tuple(reader.count() for _ in range(len(bounds) + 1))
+    return Traffic(requests, errors, Histogram(bounds, counts), sent)

@@ -26,7 +26,7 @@ ALPHA = 0.05
 BASELINE = 1_000
 """Requests of the control from which the size of effect that is of interest is read."""
 EFFECT = 0.05
-"""That size, as a share of the control's mean."""
+"""That size, at least, as a share of the control's mean."""
 
 _RATE, _MEAN, _VERSION = "rate", "mean", 2
 _NONE, _OPEN, _NOTHING = Tally(), OpenBlock(), Evidence()
@@ -58,6 +58,17 @@ class Result:
             return None
         parts = sorted((self.low / self.control, self.high / self.control))
         return self.difference / self.control, parts[0], parts[1]
+
+    def and_also(self, other: "Result") -> "Result":
+        """Of a yes/no metric: only what another method finds as well."""
+        return replace(
+            self,
+            low=max(-1.0, min(self.low, other.low)),
+            high=min(1.0, max(self.high, other.high)),
+            p_value=max(self.p_value, other.p_value),
+            log_e=min(self.log_e, other.log_e),
+            waits_for=self.waits_for or other.waits_for,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +181,7 @@ class MeanComparison:
         """After one more look at the running sums."""
         effect = self.effect
         if effect is None and control.requests >= BASELINE and control.estimate is not None:
-            effect = EFFECT * abs(control.estimate.value) or None
+            effect = effect_of_interest(control.estimate) or None
         found = replace(self, effect=effect)
         if effect is None or found._waits_for(control, arm):
             return found
@@ -229,6 +240,13 @@ class MeanComparison:
         effect, shown = reader.number(), Evidence.read(reader)
         reader.end()
         return cls(effect or None, shown)
+
+
+def effect_of_interest(control: Estimate) -> float:
+    """The size of effect that a test is tuned to, from the control alone: a share of its mean, and
+    no less than what its first requests could just tell from chance. Tuned to less, where callers
+    are few and unlike, the test would find next to nothing."""
+    return max(EFFECT * abs(control.value), math.sqrt(2 * control.variance))
 
 
 def _difference(control: Sample, arm: Sample) -> tuple[float, float]:

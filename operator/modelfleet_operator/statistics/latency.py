@@ -4,7 +4,7 @@
 a bound of the router's histogram the requests above it are counted exactly, and nothing has to be
 interpolated. Where it lies between two bounds, a violation is proved with the requests above the
 upper one and compliance with those above the lower one; what lies between proves nothing, however
-many requests come. So every configured limit belongs into the router's list of bounds.
+many requests come.
 """
 
 import math

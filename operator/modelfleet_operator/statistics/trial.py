@@ -34,6 +34,10 @@ TAIL = 0.95
 ASSUMED_EFFECT = 3.0
 """So many requests count as one where callers stick and nobody counts by caller."""
 
+MANY_ALIKE = 4.0
+"""A design effect above which it is too rough an approximation to be trusted alone: arms are
+compared bucket by bucket as well, and what both find counts."""
+
 _NO_CALLERS = "callers stick to a variant, and no pod has seen who they are"
 
 
@@ -82,6 +86,20 @@ class Design:
                 if arm != self.control and asked and not unseen:
                     yield arm, metric
 
+    def by_mean(self) -> Iterable[tuple[str, Metric]]:
+        """Those that are compared by means of requests or of buckets: values, and errors where
+        callers stick."""
+        return self.pairs(Measure.VALUE, *((Measure.ERRORS,) if self.sticky else ()))
+
+    def asked(self, counted: Mapping[str, Sums]) -> Mapping[str, Sums]:
+        """Of what pods have counted, by arm, what is needed. Pods count every value that the spec
+        declares, and the resource has no room for all of them."""
+        names = {metric.value for metric in self.metrics if metric.measure is Measure.VALUE}
+        return {
+            arm: sums.only(() if arm in self.shadows else names, by_caller=self.sticky)
+            for arm, sums in counted.items()
+        }
+
     @property
     def fingerprint(self) -> int:
         return zlib.crc32(repr(self).encode())
@@ -98,7 +116,8 @@ class Trial:
     shares: Mapping[str, int]
     """Of the arms that have one."""
     ratio: SampleRatio
-    """Counts requests; of no meaning where callers stick."""
+    """Counts requests when they are sent: a slow arm answers later. Of no meaning where callers
+    stick."""
     ratio_by_callers: Evidence = _NOTHING
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     """Of this segment, by arm."""
@@ -111,7 +130,7 @@ class Trial:
     @classmethod
     def start(cls, design: Design, shares: Mapping[str, int]) -> "Trial":
         """`shares`: parts of any whole. Raises ValueError where no arm has one."""
-        given = _given(design, shares)
+        given = given_of(design, shares)
         return cls(
             design,
             given,
@@ -120,13 +139,13 @@ class Trial:
                 (arm, metric.name): RateComparison()
                 for arm, metric in design.pairs(Measure.ERRORS, Measure.SLOW)
             },
-            values={(arm, m.name): MeanComparison() for arm, m in design.pairs(Measure.VALUE)},
+            values={(arm, m.name): MeanComparison() for arm, m in design.by_mean()},
             limits={m.name: m.limit_ms for m in design.metrics if m.limit_ms is not None},
         )
 
     def with_shares(self, shares: Mapping[str, int]) -> "Trial":
         """A new segment, where these are others than those of now."""
-        given = _given(self.design, shares)
+        given = given_of(self.design, shares)
         if given == self.shares:
             return self
         return replace(
@@ -148,12 +167,14 @@ class Trial:
             arm: _joined(self.traffic.get(arm), period.get(arm, Traffic()))
             for arm in self.design.arms
         }
-        callers = self.callers if counted is None else self.callers.add(counted)
+        callers = self.callers
+        if counted is not None:
+            callers = callers.add(replace(counted, arms=self.design.asked(counted.arms)))
         seen = replace(self, traffic=traffic, callers=callers, limits=self._limits(traffic))
-        came = [period.get(arm, Traffic()).requests for arm in self.shares]
+        sent = [period.get(arm, Traffic()).sent for arm in self.shares]
         return replace(
             seen,
-            ratio=self.ratio if self.design.sticky else self.ratio.add(came),
+            ratio=self.ratio if self.design.sticky else self.ratio.add(sent),
             ratio_by_callers=seen._ratio_by_callers(),
             rates=seen._rates(period, seconds, self.limits),
             values={
@@ -188,19 +209,24 @@ class Trial:
             limit = limits.get(metric.name)
             key = (arm, metric.name)
             rates[key] = rates[key].add(
-                _tally(control, limit), _tally(ours, limit), seconds, self.effect(metric)
+                _tally(control, limit), _tally(ours, limit), seconds, self.effect(arm, metric)
             )
         return rates
 
-    def effect(self, metric: Metric) -> float:
-        """How many requests count as one, where arms are compared by a yes/no metric."""
+    def effect(self, arm: str, metric: Metric) -> float:
+        """How many requests count as one, where an arm is compared by a yes/no metric: the larger
+        of its own and the control's, since either may have the callers who always fail."""
         if not self.design.sticky:
             return 1.0
         if not self.measured(metric):
             return ASSUMED_EFFECT
-        control = self.callers.of(self.design.control)
-        requests, errors = control.requests.buckets, control.errors.buckets
-        return means.design_effect([int(n) for n in requests], [int(x) for x in errors])
+        both = self.callers.of(self.design.control), self.callers.of(arm)
+        return max(
+            means.design_effect(
+                [int(n) for n in each.requests.buckets], [int(x) for x in each.errors.buckets]
+            )
+            for each in both
+        )
 
     def measured(self, metric: Metric) -> bool:
         """The pods count by caller what the metric is of. They do not know how long a request took
@@ -232,11 +258,15 @@ class Trial:
     def result(self, arm: str, metric: Metric, alpha: float) -> Result:
         key = (arm, metric.name)
         if metric.measure is not Measure.VALUE:
-            found = self.rates[key].result(alpha, self.effect(metric))
+            effect = self.effect(arm, metric)
+            found = self.rates[key].result(alpha, effect)
             if metric.measure is Measure.SLOW and metric.name not in self.limits:
                 waits = f"{BASELINE:,} requests of {self.design.control}, of which p95 is the limit"
                 return replace(found, waits_for=waits)
-            return found
+            if effect <= MANY_ALIKE or key not in self.values:
+                return found
+            pair = self._sample(self.design.control, metric.name), self._sample(*key)
+            return found.and_also(self.values[key].result(*pair, alpha))
         samples = self._sample(self.design.control, metric.name), self._sample(*key)
         if self._has_units(key):
             return self.values[key].result(*samples, alpha)
@@ -278,8 +308,8 @@ class Trial:
         return Sample(int(requests.whole), int(nonzero), estimate)
 
     def to_text(self) -> str:
-        """Some 0.6 KB for each comparison by a yes/no metric; 0.5 KB for each arm where pods count
-        by caller, and up to 2 KB more for each value."""
+        """Some 0.6 KB for each comparison by a yes/no metric; where callers stick 1 to 2 KB more
+        for each arm, and up to 2.5 KB for each of its values; twice that once a pod is gone."""
         writer = Writer("seg", 1)
         self.ratio_by_callers.write(writer)
         parts = {
@@ -322,7 +352,20 @@ class Trial:
             raise BrokenText(f"the trial's text cannot be read: {wrong}") from wrong
 
 
-def _given(design: Design, shares: Mapping[str, int]) -> Mapping[str, int]:
+def shares_in(text: str, design: Design) -> Mapping[str, int] | None:
+    """Those of a trial's text, without reading the rest of it, which may take half a second; None
+    where that is no text of this design."""
+    try:
+        parts = json.loads(text)
+        if parts["design"] != design.fingerprint:
+            return None
+        return {str(arm): int(share) for arm, share in parts["shares"].items()}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def given_of(design: Design, shares: Mapping[str, int]) -> Mapping[str, int]:
+    """Those of the arms that have one."""
     return {arm: shares[arm] for arm in design.arms if shares.get(arm, 0) > 0}
 
 
@@ -337,7 +380,7 @@ def _joined(before: Traffic | None, came: Traffic) -> Traffic:
         return came
     old, new = before.latency, came.latency
     if old is not None and new is not None and old.bounds != new.bounds:
-        return Traffic(before.requests + came.requests, before.errors + came.errors, new)
+        before = replace(before, latency=None)
     return before + came
 
 
@@ -350,6 +393,9 @@ def _tally(traffic: Traffic, limit_ms: float | None) -> Tally:
 
 def _sums(sums: Sums, metric: Metric) -> tuple[Column, Column, float, float]:
     """Of how many requests, the sum of the values, of their squares, and how many are not 0."""
+    if metric.measure is Measure.ERRORS:
+        failed = math.fsum(sums.errors.buckets)
+        return sums.requests, sums.errors, failed, failed
     value = sums.values.get(metric.value, Values())
     requests = sums.requests if metric.missing_is_zero else value.requests
     return requests, value.total, value.squares, value.nonzero

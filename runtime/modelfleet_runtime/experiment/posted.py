@@ -10,7 +10,8 @@ REVISION is what the revision's name ends with, BUCKET is the caller's, for a re
 and ID is the request's own id.
 
 The same id and name count once in one process, as far back as it remembers. An id is no secret and
-no proof: a caller may write one, as it may post any number.
+no proof: a caller may write one, as it may post any number. A revision that it
+makes up takes the place of the one that was posted to least recently, once there is no room.
 """
 
 import re
@@ -24,7 +25,7 @@ from modelfleet_contract import CALLER_BUCKETS, LARGEST_VALUE
 from modelfleet_runtime.counting import Counter
 from modelfleet_runtime.errors import BadInput, NotFound
 from modelfleet_runtime.experiment.remembered import Remembered
-from modelfleet_runtime.experiment.tallies import MOST_OTHERS, Tallies
+from modelfleet_runtime.experiment.tallies import Tallies
 from modelfleet_runtime.metrics import OTHER, OWN
 
 BODY_BYTES = 1024 * 1024
@@ -89,10 +90,8 @@ class Feedback:
             raise NotFound(
                 "this revision takes no feedback; name what may be posted in spec.runtime.feedback"
             )
-        posts = read(body, self.names)
-        self._check_room(posts)
         counted = repeated = 0
-        for post in posts:
+        for post in read(body, self.names):
             revision = self._revision(post)
             whose = OWN if revision == self._tallies.revision else OTHER
             at = bucket if post.bucket is None else post.bucket
@@ -106,12 +105,6 @@ class Feedback:
                 self._counters[name, whose].inc()
                 counted += 1
         return Counted(counted, repeated)
-
-    def _check_room(self, posts: Sequence[Post]) -> None:
-        if not self._tallies.has_room_for(map(self._revision, posts)):
-            raise BadInput(
-                f"this pod counts for {MOST_OTHERS} revisions beside its own, and the ids name more"
-            )
 
     def _revision(self, post: Post) -> str:
         """Its full name."""

@@ -30,7 +30,7 @@ def test_the_order_of_files_does_not_matter() -> None:
 
 
 def test_every_part_has_its_source_and_a_version() -> None:
-    for part in build.PARTS:
+    for part in (*build.PARTS, build.ENVOY_GATEWAY):
         assert (part.source / "go.mod").is_file()
         assert not part.module or part.version.startswith("v")
 
@@ -68,9 +68,9 @@ def test_a_parts_version_is_read_from_its_go_mod(go_mod: str, version: str) -> N
 @pytest.mark.parametrize(
     ("line", "serves"),
     [
-        ("go version go1.26.4 linux/amd64", True),
+        ("go version go1.26.6 linux/amd64", True),
         ("go version go1.26.11 linux/arm64", True),
-        ("go version go1.26.3 linux/amd64", False),
+        ("go version go1.26.5 linux/amd64", False),
         ("go version go1.26 linux/amd64", False),
         ("go version go1.27.1 linux/amd64", False),
         ("go version go1.25.9 linux/amd64", False),

@@ -13,8 +13,11 @@ from modelfleet_contract.tallies import Sums
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import ComparisonStatus, ExperimentStatus, Status
 from modelfleet_operator.plan import experiment
+from modelfleet_operator.plan.analysis import snapshot
 from modelfleet_operator.router.observed import Counters, Histogram
 from modelfleet_operator.seen import Observed, Pod, PodTallies, RouterPod, Routing
+from modelfleet_operator.statistics.counters import Traffic
+from modelfleet_operator.statistics.trial import Design, Trial
 from tests.unit.operator.builders import NOW, resource, spec
 
 REVISIONS = {"control": "digits-a", "challenger": "digits-b", "shadow": "digits-s"}
@@ -46,6 +49,9 @@ class World:
     rng: Random = field(default_factory=lambda: Random(1))
     counts: dict[str, list[int]] = field(default_factory=dict)
     """By revision: answers, errors, slow ones."""
+    under_way: dict[str, int] = field(default_factory=dict)
+    """By revision: sent, and not yet answered."""
+    longest: timedelta = timedelta(0)
     steady: bool = True
     silent: frozenset[str] = frozenset()
     tallies: tuple[PodTallies, ...] | None = None
@@ -62,7 +68,14 @@ class World:
     def look(self, after: float = 30) -> ExperimentStatus | None:
         self.seconds += after
         arms = {v: (r,) for v, r in REVISIONS.items()} | self.revisions
-        told = experiment.decide(self.seen(), self.spec, arms, self.shares, steady=self.steady)
+        told = experiment.decide(
+            self.seen(),
+            self.spec,
+            arms,
+            self.shares,
+            steady=self.steady,
+            longest=self.longest,
+        )
         self.writes += told != self.told
         self.told = told
         return told
@@ -91,6 +104,7 @@ class World:
         """Each router has seen half."""
         return {
             name: Counters(
+                attempts=(n + self.under_way.get(name, 0)) // 2,
                 answers={"2": n // 2 - x // 2, "5": x // 2},
                 latency=Histogram(BOUNDS, ((n - s) // 2, (n - s) // 2, n // 2), n // 2),
             )
@@ -244,6 +258,73 @@ def test_a_dead_arm_is_a_mismatch_and_nothing_is_concluded() -> None:
     assert not world.comparison.differs
 
 
+def verdict(world: World) -> str:
+    assert world.told is not None
+    assert world.told.sample_ratio is not None
+    return world.told.sample_ratio.verdict
+
+
+def test_what_slow_arms_have_yet_to_answer_is_no_mismatch() -> None:
+    """100 requests/s, each of which takes five seconds."""
+    world = World(of(), shares={"control": 8000, "challenger": 2000})
+    for control, challenger in ((2400, 600), (2400, 600)):
+        world.under_way = {"digits-a": 400, "digits-b": 100}
+        world.send("control", control)
+        world.send("challenger", challenger)
+        world.look()
+    world.shares = EVEN
+    world.look(after=1)
+    # Five seconds of answers to the shares before, and 25 to those of now.
+    world.under_way = {"digits-a": 250, "digits-b": 250}
+    world.send("control", 1650)
+    world.send("challenger", 1350)
+    world.look()
+    assert verdict(world) == "Ok"
+    ran(world, looks=5)
+    assert verdict(world) == "Ok"
+
+
+def test_an_arm_that_answers_after_half_a_minute_is_no_mismatch() -> None:
+    world = World(of())
+    world.look()
+    world.send("control", 1500)
+    world.send("challenger", 0)
+    world.under_way = {"digits-b": 1500}
+    world.look()
+    assert verdict(world) == "Ok"
+
+
+def test_a_request_that_is_sent_again_is_one() -> None:
+    assert snapshot_of(Counters(attempts=150, retries=50, answers={"2": 90})).sent == 100
+    # Connections that no pod took are tried again, and no pod got the request.
+    assert snapshot_of(Counters(retries=300, answers={"5": 100})).sent == 100
+
+
+def snapshot_of(counters: Counters) -> Traffic:
+    router = RouterPod("one", ready=True, uid="one", counters={"digits-a": counters})
+    seen = replace(World(of()).seen(), routing=Routing(routers=(router,)))
+    return snapshot(seen, "digits-a").pods["one"].arms["digits-a"]
+
+
+def test_what_pods_count_of_sticky_callers_begins_when_all_is_answered_that_was_sent_before() -> (
+    None
+):
+    world = World(of(routing=STICKY), longest=timedelta(seconds=60))
+    world.tallies = of_pods({}, {})
+    world.look()
+    twenty, forty = (dict.fromkeys(range(200), (n, 0.0)) for n in (20, 40))
+    world.tallies = of_pods(twenty, {})
+    told = world.look()
+    assert (verdict(world), world.writes) == ("Unknown", 1)
+    assert told is not None
+    assert not told.counted
+    # From here on it counts: what control alone has answered so far is left out.
+    world.look()
+    world.tallies = of_pods(forty, twenty)
+    world.look()
+    assert verdict(world) == "Ok"
+
+
 def test_a_shadow_is_compared_and_has_no_share() -> None:
     world = World(
         of("control:100 shadow:0", routing={"mirror": [{"variant": "shadow", "percent": 50}]}),
@@ -281,6 +362,25 @@ def test_an_evidence_that_cannot_be_read_is_begun_anew() -> None:
     assert ran(world, challenger=0.1).comparison.differs
 
 
+@pytest.mark.parametrize("steady", [True, False], ids=["not due", "routers on their way"])
+def test_the_evidence_is_read_only_where_something_is_added(
+    steady: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ran(World(of()), looks=3)
+    before = world.told
+
+    def read(text: str, design: Design) -> Trial:
+        raise AssertionError("it takes half a second")
+
+    monkeypatch.setattr(Trial, "from_text", read)
+    world.steady = steady
+    world.send("control", 100)
+    assert world.look(after=29) is before
+    world.steady = True
+    with pytest.raises(AssertionError):
+        world.look(after=1)
+
+
 def tallied(revision: str, callers: Mapping[int, tuple[int, float]], boot: str) -> Tallies:
     """`callers`: requests and clicks by bucket."""
     clicks = sum(total for _, total in callers.values())
@@ -302,6 +402,7 @@ def tallied(revision: str, callers: Mapping[int, tuple[int, float]], boot: str) 
 
 VALUES = {"metrics": [{"type": "Value", "name": "clicked", "goal": "Higher"}]}
 STICKY = {"sticky": {"header": "x-user"}}
+GATEWAY = {"mode": "Gateway", "gateway": {"name": "public"}}
 
 
 def of_pods(control: Mapping[int, tuple[int, float]], other: Mapping[int, tuple[int, float]]) -> (
@@ -362,8 +463,9 @@ def test_what_is_assumed_of_sticky_callers_is_said() -> None:
         (of(routing=STICKY), True),
         (of(experiment=VALUES), True),
         (of("control:100", routing=STICKY), False),
+        (of(routing={**STICKY, **GATEWAY}), False),
     ],
-    ids=["errors", "sticky callers", "a value", "one variant"],
+    ids=["errors", "sticky callers", "a value", "one variant", "a gateway that nobody can read"],
 )
 def test_pods_are_asked_only_where_it_is_needed(wanted: Spec, asked: bool) -> None:
     assert experiment.needs_pods(wanted) is asked

@@ -94,7 +94,9 @@ async def test_one_that_has_left_asks_no_router() -> None:
     case = Case()
     case.router()
     left = told(case.site, **{labels.LEAVING: written_time(NOW)})
-    assert await case.routing(resource(spec()), left) == Routing(case.site, leaving=NOW)
+    assert await case.routing(resource(spec()), left) == Routing(
+        case.site, left=case.site, leaving=NOW
+    )
     assert case.api.listed == []
 
 

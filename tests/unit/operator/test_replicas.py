@@ -139,5 +139,5 @@ def test_routers_that_were_left_keep_the_pods_of_all_that_they_know(
         address=address(B, ready={B.name: 1}),
     )
     told = site("digits", arms=(arm(B.name), arm(A.name)))
-    counts = verdict(replace(picture, routing=Routing(told, leaving=since))).replicas
+    counts = verdict(replace(picture, routing=Routing(told, left=told, leaving=since))).replicas
     assert counts[A.name] == Count(pods=count, least=0)

@@ -1,5 +1,7 @@
 """How variants share the traffic."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ SERVED = True
 
 
 def claim(asked: int, now: int = 0, usable: int = 2, demand: int = 2) -> Claim:
-    return Claim(asked * 100, now * 100, usable, demand)
+    return Claim(asked * 100, now * 100, usable, demand, answers=usable > 0)
 
 
 def percent(given_: dict[str, int]) -> dict[str, float]:
@@ -85,10 +87,32 @@ def percent(given_: dict[str, int]) -> dict[str, float]:
             id="and goes when one of them is",
         ),
         pytest.param(
-            {"a": claim(80, usable=0), "b": claim(20, usable=0), "old": claim(0, 0)},
+            {
+                "a": claim(80, usable=0),
+                "b": claim(20, usable=0),
+                "old": replace(claim(0, 0), leaving=True),
+            },
             SERVED,
             {"old": 100},
             id="a deployment that comes to its routers begins with what serves",
+        ),
+        pytest.param(
+            {"a": claim(100, 100, usable=0), "shadow": claim(0)},
+            SERVED,
+            {"a": 100},
+            id="a shadow answers nobody, whoever is away",
+        ),
+        pytest.param(
+            {"a": replace(claim(80, 80, usable=0), answers=True), "b": claim(20, 20)},
+            SERVED,
+            {"a": 80, "b": 20},
+            id="one that a single router does not reach keeps what it has",
+        ),
+        pytest.param(
+            {"a": claim(80, 80), "b": claim(20, 20, demand=0)},
+            SERVED,
+            {"a": 100},
+            id="one that is stopped gives its share away",
         ),
         pytest.param(
             {"a": claim(80, 80, usable=0), "b": claim(20, 20, usable=0)},
@@ -114,6 +138,8 @@ CLAIMS = st.integers(1, 8).flatmap(
             now=st.integers(0, WHOLE),
             usable=st.integers(0, 4),
             demand=st.integers(0, 4),
+            answers=st.booleans(),
+            leaving=st.booleans(),
         ),
         min_size=n,
         max_size=n,
@@ -136,6 +162,7 @@ def test_all_of_the_traffic_is_given_to_somebody_who_is_there(
     if moved and begun:
         growing = [name for name, parts in made.items() if parts > claims[name].now]
         assert all(claims[name].alive for name in growing)
+        assert all(claims[name].asked or claims[name].leaving for name in growing)
 
 
 @given(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable
+from itertools import count
 
 import numpy as np
 import pytest
@@ -17,21 +18,32 @@ from modelfleet_contract import (
     Tallies,
     bucket_of,
 )
+from modelfleet_contract.values import MOST_FEEDBACK, MOST_VALUES
+from modelfleet_operator.statistics import callers
 from modelfleet_runtime.errors import BadInput, CannotServe, NotFound
 from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.experiment.posted import MOST_POSTS, read
 from modelfleet_runtime.experiment.remembered import Remembered
 from modelfleet_runtime.experiment.returned import check, declared, seen
-from modelfleet_runtime.experiment.tallies import FRESH_S, MOST_OTHERS
+from modelfleet_runtime.experiment.tallies import BUCKETS, FRESH_S, MOST_SUMS
 from modelfleet_runtime.experiment.tallies import Tallies as Kept
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.signature import Array, DType, Signature, TensorSpec
 
-BUCKETS = st.none() | st.integers(0, CALLER_BUCKETS - 1)
+CALLERS = st.none() | st.integers(0, CALLER_BUCKETS - 1)
 
 
 def kept(experiment: Experiment) -> Tallies:
     return Tallies.from_json(asyncio.run(experiment.tallies.page()))
+
+
+def small(most: int) -> Kept:
+    """With room for so few sums. Each of its pages is made anew."""
+    return Kept("m-own", lambda: (0, 0), now=count(step=10 * FRESH_S).__next__, most=most)
+
+
+def told(tallies: Kept) -> Tallies:
+    return Tallies.from_json(asyncio.run(tallies.page()))
 
 
 def made(feedback: Iterable[str] = ("clicked", "rating"), values: Iterable[str] = ()) -> Experiment:
@@ -54,11 +66,11 @@ def test_with_callers_the_totals_are_the_sums_over_buckets(
     assert tally.requests == len(answers) == sum(tally.callers.requests.values())
     failed = [caller for caller, status in answers if status >= 500]
     assert tally.errors == len(failed) == sum(tally.callers.errors.values())
-    assert tally.callers.requests.keys() == {bucket_of(caller) for caller, _ in answers}
-    assert tally.callers.errors.keys() == {bucket_of(caller) for caller in failed}
+    assert tally.callers.requests.keys() == {bucket_of(c) % BUCKETS for c, _ in answers}
+    assert tally.callers.errors.keys() == {bucket_of(c) % BUCKETS for c in failed}
 
 
-@given(st.lists(st.tuples(st.integers(-1000, 1000), BUCKETS)))
+@given(st.lists(st.tuples(st.integers(-1000, 1000), CALLERS)))
 def test_a_values_totals_are_the_sums_over_buckets_and_what_had_no_caller(
     numbers: list[tuple[int, int | None]],
 ) -> None:
@@ -70,6 +82,7 @@ def test_a_values_totals_are_the_sums_over_buckets_and_what_had_no_caller(
         assert not found
         return
     value = found["rating"]
+    assert value.callers.keys() == {at % BUCKETS for _, at in numbers if at is not None}
     alone = [number for number, bucket in numbers if bucket is None]
     assert value.requests == len(numbers)
     assert value.nonzero == sum(number != 0 for number, _ in numbers)
@@ -124,6 +137,40 @@ def test_what_is_posted_counts_for_the_revision_and_the_caller_that_the_id_names
     assert revisions["digits-own"].values["rating"].callers == {17: (1, -2.5, 6.25)}
     assert revisions["digits-old"].values["clicked"].callers == {5: (1, 1.0, 1.0)}
     assert revisions["digits-old"].requests == 0
+
+
+def test_callers_are_told_by_as_many_buckets_as_the_operator_has() -> None:
+    experiment = made()
+    for bucket in (5, 5 + BUCKETS, CALLER_BUCKETS - 1):
+        experiment.tallies.add("digits-own", "rating", 2.0, bucket)
+    page = kept(experiment)
+    assert page.buckets == BUCKETS
+    assert page.buckets % callers.BUCKETS == CALLER_BUCKETS % BUCKETS == 0
+    found = page.revisions["digits-own"].values["rating"].callers
+    assert found == {5: (2, 4.0, 8.0), BUCKETS - 1: (1, 2.0, 4.0)}
+
+
+def test_the_fullest_page_is_below_one_mebibyte() -> None:
+    deployment = "d" * 63
+    tallies = Kept(f"{deployment}-{'o' * 63}", lambda: (2**64 - 1, 2**64 - 1))
+    number = -1.2345678901234567e-100  # sums and squares are written as long as any
+    posted = [f"{n:02d}{'n' * 61}" for n in range(MOST_FEEDBACK)]
+    own = [*posted, *(f"{n:02d}{'v' * 61}" for n in range(MOST_VALUES))]
+    others = [f"{deployment}-{n:02d}{'r' * 61}" for n in range(MOST_SUMS)]
+    for bucket in range(CALLER_BUCKETS):
+        tallies.answered(bucket, failed=True)
+        for name in own:
+            tallies.add(tallies.revision, name, number, bucket)
+    for revision in others[: MOST_SUMS - len(own)]:
+        for bucket in range(BUCKETS):
+            tallies.add(revision, posted[0], number, bucket)
+    page = asyncio.run(tallies.page())
+    read = Tallies.from_json(page)
+    sums = [value for one in read.revisions.values() for value in one.values.values()]
+    assert len(sums) == MOST_SUMS
+    assert all(len(value.callers) == BUCKETS for value in sums)
+    longer = len(str(2**64 - 1)) - 1  # counts of one digit may become as long as that
+    assert len(page) + longer * (MOST_SUMS * (BUCKETS + 2) + 2 * BUCKETS) < 1024 * 1024
 
 
 def test_the_same_id_and_name_count_once() -> None:
@@ -220,17 +267,78 @@ def test_bounds_of_what_is_posted() -> None:
         made(feedback=()).feedback.take(one.encode(), None)
 
 
-def test_ids_cannot_name_any_number_of_revisions() -> None:
+def test_ids_of_revisions_that_never_were_do_not_silence_one_that_is() -> None:
     experiment = made()
     take = experiment.feedback.take
-    for number in range(MOST_OTHERS):
-        take(f'{{"id": "r{number}.a", "values": {{"clicked": 1}}}}'.encode(), None)
-    with pytest.raises(BadInput, match=f"{MOST_OTHERS} revisions"):
-        take(b'[{"id": "own.a", "values": {"clicked": 1}},'
-             b' {"id": "one-more.a", "values": {"clicked": 1}}]', None)  # fmt: skip
-    assert take(b'{"id": "own.a", "values": {"clicked": 1}}', None).counted == 1
-    assert take(b'{"id": "r3.b", "values": {"clicked": 1}}', None).counted == 1
-    assert len(kept(experiment).revisions) == 1 + MOST_OTHERS
+    take(b'{"id": "own.a", "values": {"clicked": 1}}', None)
+    forged = [{"id": f"r{n}.a", "values": {"clicked": 1}} for n in range(MOST_POSTS)]
+    assert take(json.dumps(forged).encode(), None).counted == MOST_POSTS
+    assert take(b'{"id": "real.a", "values": {"clicked": 1}}', None).counted == 1
+    assert take(b'{"id": "own.b", "values": {"clicked": 1}}', None).counted == 1
+    revisions = kept(experiment).revisions
+    assert revisions["digits-real"].values["clicked"].sum == 1
+    assert revisions["digits-own"].values["clicked"].sum == 2
+    assert len(revisions) == MOST_SUMS
+
+
+def test_the_other_revision_that_was_posted_to_least_recently_goes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tallies = small(most=5)
+    for revision in ("m-own", "m-a", "m-b", "m-c", "m-a", "m-d"):
+        tallies.add(revision, "clicked", 1.0, None)
+    before = told(tallies)
+    assert before.revisions.keys() == {"m-own", "m-a", "m-b", "m-c", "m-d"}
+    tallies.add("m-b", "rating", 1.0, None)
+    after = told(tallies)
+    assert after.revisions.keys() == {"m-own", "m-a", "m-b", "m-d"}
+    assert after.revisions["m-b"].values.keys() == {"clicked", "rating"}
+    tallies.add("m-own", "rating", 1.0, None)
+    assert told(tallies).revisions.keys() == {"m-own", "m-b", "m-d"}
+    assert caplog.text.count("what was posted for revision m-c is not counted here") == 1
+    assert "m-a" not in caplog.text
+
+
+NAMES = ("clicked", "stars")
+POSTED = st.tuples(
+    st.sampled_from(["m-own", *(f"m-{n}" for n in range(6))]), st.sampled_from(NAMES)
+)
+
+
+@given(st.lists(POSTED, max_size=40))
+def test_a_count_falls_only_where_the_page_has_another_boot(posted: list[tuple[str, str]]) -> None:
+    tallies = small(most=5)
+    boot, before = told(tallies).boot, dict[tuple[str, str], int]()
+    for key in posted:
+        tallies.add(*key, 1.0, None)
+        page = told(tallies)
+        now = {
+            (revision, name): value.requests
+            for revision, tally in page.revisions.items()
+            for name, value in tally.values.items()
+        }
+        assert len(now) <= 5
+        assert now[key] == before.get(key, 0) + 1
+        kept_all = all(now.get(each, 0) >= requests for each, requests in before.items())
+        assert kept_all == (page.boot == boot)
+        boot, before = page.boot, now
+    for name in NAMES:
+        assert before.get(("m-own", name), 0) == posted.count(("m-own", name))
+
+
+async def test_what_is_dropped_while_a_page_is_made_is_in_it_under_the_earlier_boot() -> None:
+    """Else the next page had less, under the same boot."""
+    tallies = small(most=3)
+    for revision in ("m-own", "m-a", "m-b"):
+        tallies.add(revision, "clicked", 1.0, None)
+    making = asyncio.create_task(tallies.page())
+    await asyncio.sleep(0)
+    tallies.add("m-c", "clicked", 1.0, None)
+    assert not making.done()
+    begun, after = (Tallies.from_json(page) for page in (await making, await tallies.page()))
+    assert begun.revisions.keys() == {"m-own", "m-a", "m-b"}
+    assert after.revisions.keys() == {"m-own", "m-b", "m-c"}
+    assert begun.boot != after.boot
 
 
 # -- returned

@@ -22,6 +22,8 @@ def checks(analysis: AnalysisStatus, steps: int) -> tuple[Line, ...]:
         f" after {analysis.requests} requests{more}",
     )
     lines = [head]
+    if analysis.estimate:
+        lines.append(line("  ", Span(analysis.estimate, Style.FAINT)))
     if analysis.message:
         lines.append(line("  ", " ".join(analysis.message.split())))
     if analysis.missed:
@@ -33,6 +35,10 @@ def checks(analysis: AnalysisStatus, steps: int) -> tuple[Line, ...]:
 
 
 def _row(check: CheckStatus) -> list[Cell]:
+    verdict = Span(check.verdict, _VERDICTS.get(check.verdict, Style.PLAIN))
+    if check.limit is not None:  # a query's: it counts no requests
+        bad = f"{check.beyond} in a row" if check.beyond else ""
+        return [check.name, verdict, "", "", check.value or "-", check.limit, "", "", bad, ""]
     stable = ""
     if check.stable_requests is not None:
         rate = check.stable_rate or "-"
@@ -41,7 +47,7 @@ def _row(check: CheckStatus) -> list[Cell]:
     evidence = f"{check.harm} of {check.harm_needed}" if check.harm else ""
     return [
         check.name,
-        Span(check.verdict, _VERDICTS.get(check.verdict, Style.PLAIN)),
+        verdict,
         str(check.requests),
         str(check.failures),
         check.rate or "",

@@ -92,7 +92,9 @@ def _rollout(picture: Picture, told: VariantStatus) -> Json | None:
     if rollout.analysis is not None:
         # The rest is the operator's memory.
         document["analysis"] = rollout.analysis.model_dump(
-            mode="json", by_alias=True, exclude={"counted", "evidence"}
+            mode="json",
+            by_alias=True,
+            exclude={"counted": True, "evidence": True, "checks": {"__all__": {"asked"}}},
         )
     return document
 

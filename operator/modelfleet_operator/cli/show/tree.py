@@ -47,6 +47,8 @@ def _head(picture: Picture) -> Iterable[Line]:
         yield line(Span(warning, Style.WARN))
     if status.url:
         yield line(Span("url      ", Style.FAINT), status.url)
+    if status.experiment is not None and status.experiment.message:
+        yield line(Span("compared ", Style.FAINT), status.experiment.message)
 
 
 def _only(picture: Picture) -> Iterable[Line]:

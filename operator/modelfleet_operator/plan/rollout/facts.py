@@ -38,6 +38,8 @@ class Arm:
     """The address itself sends somebody to it, past the routers."""
     hopeless: str = ""
     """Why none of its pods will ever be ready; empty while there is hope."""
+    lost: bool = False
+    """No router that takes requests reaches any of its pods."""
     crashed: str = ""
     """How a pod ended last; it may do better the next time."""
 

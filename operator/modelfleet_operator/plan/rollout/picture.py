@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.reasons import Reason
 from modelfleet_operator.api.rollout import Preview, Step, Strategy, Surge
+from modelfleet_operator.api.routing import RoutingMode
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import Phase, RolloutStatus, VariantStatus
 from modelfleet_operator.plan import gpus, replicas, variants
+from modelfleet_operator.plan.documents import document_of
 from modelfleet_operator.plan.rollout.facts import Arm, Facts, Judgement, Policy
 from modelfleet_operator.plan.types import Revisions
 from modelfleet_operator.plan.verbs import verbs
@@ -56,7 +59,7 @@ def facts(
             on_failure=spec.rollout.on_failure,
             debug_for=spec.rollout.debug_for,
             progress_deadline=spec.rollout.progress_deadline,
-            longest_request=spec.runtime.timeout,
+            longest_request=_longest(spec, parts),
         ),
         places=gpus.places(seen, spec, parts),
         verbs=verbs(seen.resource, told(seen, parts)),
@@ -64,6 +67,21 @@ def facts(
         astray=astray,
         told=told(seen, parts),
     )
+
+
+GATEWAY_LAG = timedelta(seconds=30)
+"""How long after a Gateway's controller has taken a route some proxy of it may serve the one
+before: nobody tells. Of the slowest that is known (GKE), half a minute was seen."""
+
+
+def _longest(spec: Spec, parts: Revisions) -> timedelta:
+    """For how long something may be in flight to a revision that gets nothing any more, where that
+    cannot be counted."""
+    if spec.routing.mode is not RoutingMode.GATEWAY:
+        return spec.runtime.timeout
+    documents = [document_of(revision.template) for revision in parts.kept]
+    times = [document.timeout for document in documents if document is not None]
+    return max([spec.runtime.timeout, *times]) + GATEWAY_LAG
 
 
 def facts_of_leaving(seen: Observed, spec: Spec, parts: Revisions) -> Facts:
@@ -138,16 +156,22 @@ def _arm(
         # Pods beyond what its Deployment asks for are about to go, ready or not.
         ready=min(seen.ready_pods(name), asked),
         reachable=min((r.reached.get(name, 0) for r in routers if not r.silent), default=0),
+        lost=_lost(name, routers),
         asked=asked,
         present=len(there),
         leaving=len(there) - len(staying),
         unplaced=max(0, min(lost, asked - sum(pod.scheduled for pod in staying))),
-        quiet=all(not r.silent and _in_flight(r, name) == 0 for r in routers),
+        quiet=all(not r.silent and r.countable and _in_flight(r, name) == 0 for r in routers),
         idle_since=read_time(_idle(variant).get(name)),
         addressed=_addressed(seen, name),
         hopeless=trouble.message if trouble and trouble.reason in HOPELESS else "",
         crashed=trouble.message if trouble and trouble.reason in CRASHED else "",
     )
+
+
+def _lost(name: str, routers: tuple[RouterPod, ...]) -> bool:
+    taking = [router for router in routers if router.ready and not router.silent]
+    return bool(taking) and not any(router.reached.get(name) for router in taking)
 
 
 def _addressed(seen: Observed, name: str) -> bool:

@@ -13,7 +13,7 @@ from modelfleet_operator.api.status import (
     SampleRatioStatus,
     Status,
 )
-from modelfleet_operator.cli import experiment
+from modelfleet_operator.cli import experiment, status
 from modelfleet_operator.cli.exits import ExitCode, Missing, Refusal
 from modelfleet_operator.cli.show.experiment import drawn
 from tests.unit.operator.builders import NAME, NAMESPACE, NOW, spec_json
@@ -55,8 +55,8 @@ VARIANTS = {
 
 
 def compared(found: ExperimentStatus | None = FOUND, **spec: Any) -> MemoryApi:
-    status = Status(observed_generation=4, experiment=found)
-    return cluster(status, spec=spec_json(**(spec or VARIANTS)))
+    told = Status(observed_generation=4, experiment=found)
+    return cluster(told, spec=spec_json(**(spec or VARIANTS)))
 
 
 async def shown(api: MemoryApi, output: str = "", **more: Any) -> str:
@@ -105,6 +105,12 @@ async def test_documents_have_no_memory_of_the_operator() -> None:
 async def test_before_the_operator_has_looked() -> None:
     assert "nothing is compared yet" in await shown(compared(None))
     assert json.loads(await shown(compared(None), "json"))["arms"] == []
+
+
+async def test_the_status_tells_what_can_be_concluded() -> None:
+    on = terminal()
+    await status.run(status.Options(NAMESPACE, NAME), on, compared(), lambda: NOW)
+    assert f"compared {FOUND.message}\n" in said(on)
 
 
 async def test_one_variant_has_nothing_to_be_compared_with() -> None:

@@ -4,7 +4,7 @@ from textwrap import dedent
 from typing import Any
 
 from modelfleet_operator import kinds
-from modelfleet_operator.api.status import Phase, Status
+from modelfleet_operator.api.status import CheckStatus, Phase, Status
 from modelfleet_operator.cli import look
 from modelfleet_operator.cli.picture import read_picture
 from modelfleet_operator.cli.show.deployments import deployments
@@ -65,6 +65,21 @@ async def test_a_rollout_that_holds_with_its_analysis() -> None:
           AGE   TYPE     REASON    MESSAGE
           40s   Normal   Holding   half of the traffic
     """)  # noqa: E501
+
+
+async def test_a_query_has_its_value_its_limit_and_its_bad_looks() -> None:
+    load = CheckStatus(name="query load", verdict="Open", value="0.7", limit="at most 0.5",
+                       beyond=2, missed=0, asked="0a1b2c3d")  # fmt: skip
+    rows = CheckStatus(name="query rows", verdict="Open", limit="at least 1", beyond=0, missed=1)
+    told = rollout(analysis=ANALYSIS.model_copy(update={"checks": (load, rows)}))
+    lines = (await shown(moving(told))).splitlines()
+    (at,) = (n for n, line in enumerate(lines) if line.lstrip().startswith("CHECK"))
+    assert [line.split(maxsplit=3)[2:] for line in lines[at + 1 : at + 3]] == [
+        ["Open", "0.7    at most 0.5                         2 in a row"],
+        ["Open", "-      at least 1"],
+    ]
+    document = as_document(await look.picture(cluster(moving(told)), NAMESPACE, NAME, lambda: NOW))
+    assert "asked" not in document["rollout"]["analysis"]["checks"][0], "the operator's memory"
 
 
 async def test_a_revision_that_is_only_kept_is_not_in_the_tree() -> None:

@@ -2,12 +2,14 @@
 
 import random
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from modelfleet_operator.api.moments import written_time
 from modelfleet_operator.api.status import Phase, RolloutStatus
 from modelfleet_operator.plan.decide import decide
+from modelfleet_operator.plan.events import ESTIMATE, changes
 from modelfleet_operator.plan.verification import follows
 from modelfleet_operator.router.observed import Counters
 from modelfleet_operator.seen import Observed
@@ -42,13 +44,16 @@ def test_a_right_split_is_hardly_ever_found_astray(share: float) -> None:
     assert sum(not follows(its, 400, share) for its in drawn) <= 1
 
 
-def at_half(told: RolloutStatus, a: int = 0, b: int = 0) -> Observed:
-    """Both routers have counted so many answers of each."""
-    asked = {"strategy": "Progressive", "steps": [{"weight": 50}, {"weight": 80}]}
+def at_half(told: RolloutStatus, a: int = 0, b: int = 0, **more: object) -> Observed:
+    """Both routers have counted so many requests of each."""
+    asked = {"strategy": "Progressive", "steps": [{"weight": 50}, {"weight": 80}], **more}
     wanted = spec("v2", replicas=2, routing={"mode": "Router"}, rollout=asked)
     picture = seen(wanted, revisions=[A, B], pods=[*pods(A, 2), *pods(B, 2)])
     found = routed(picture, {A.name: 5000, B.name: 5000}, stable=A, told=told)
-    counters = {A.name: Counters(attempts=a), B.name: Counters(attempts=b)}
+    counters = {
+        A.name: Counters(attempts=a, answers={"2": a}),
+        B.name: Counters(attempts=b, answers={"2": b}),
+    }
     routers = tuple(replace(r, uid=r.name, counters=counters) for r in found.routing.routers)
     return replace(found, routing=replace(found.routing, routers=routers))
 
@@ -82,3 +87,31 @@ def counted_at(a: int, b: int) -> str:
     found = decide(waiting, DEFAULTS).status.variants[0].rollout
     assert found is not None
     return found.counted
+
+
+@pytest.mark.parametrize(
+    ("per_look", "timeout", "says", "warns"),
+    [
+        pytest.param(3000, "30m", "over all steps", False, id="it fits"),
+        pytest.param(20, "30m", "which is more than the 30 min that it has", True, id="too long"),
+    ],
+)
+def test_how_long_the_analysis_takes_is_told_when_the_rollout_begins(
+    per_look: int,
+    timeout: str,
+    says: str,
+    warns: bool,
+) -> None:
+    judged = {"analysis": {"maxErrorRate": "1%", "timeout": timeout}}
+    before = decide(at_half(HELD, 0, 0, **judged), DEFAULTS).status
+    told = before.variants[0].rollout
+    assert told is not None
+    later = at_half(told, per_look, per_look, **judged)
+    later = replace(later, now=later.now + timedelta(seconds=10))
+    after = decide(later, DEFAULTS).status
+    assert after.variants[0].rollout is not None
+    assert after.variants[0].rollout.analysis is not None
+    assert says in after.variants[0].rollout.analysis.estimate
+    (event,) = [each for each in changes(before, after) if each.reason == ESTIMATE]
+    assert event.warning is warns
+    assert not [each for each in changes(after, after) if each.reason == ESTIMATE]

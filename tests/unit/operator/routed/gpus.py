@@ -29,6 +29,14 @@ def place(api: MemoryApi, pod: Json) -> str | None:
     return None
 
 
+def scheduled(api: MemoryApi, pod: Json) -> Json:
+    """What the scheduler writes on it."""
+    node = place(api, pod)
+    if node is None:
+        return {"status": UNPLACED}
+    return {"spec": {"nodeName": node}, "status": {"conditions": []}}
+
+
 UNPLACED: Final[Json] = {
     "conditions": [
         {

@@ -18,8 +18,8 @@ from modelfleet_operator.router.site import WHOLE
 from modelfleet_operator.seen import Json
 from tests.unit.operator.builders import NAMESPACE, NOW
 from tests.unit.operator.memory_api import MemoryApi
-from tests.unit.operator.routed import gpus
 from tests.unit.operator.routed.data_plane import DataPlane, Envoy
+from tests.unit.operator.routed.gpus import scheduled
 from tests.unit.operator.world import FAILED, is_leaving, model_of
 
 BROKEN, FAILING = "broken", "failing"
@@ -158,9 +158,7 @@ class Kubernetes:
                 if pod["metadata"]["name"] not in heard_of:
                     self.remove_pod(pod)
             elif "nodeName" not in pod["spec"]:
-                node = gpus.place(self.api, pod)
-                placed = {"spec": {"nodeName": node}, "status": {"conditions": []}}
-                self._change(pod, **(placed if node else {"status": gpus.UNPLACED}))
+                self._change(pod, **scheduled(self.api, pod))
             elif is_router(pod):
                 self._run_router(pod)
             elif model_of(pod).startswith(BROKEN) or model_of(pod) in self.sick:
@@ -249,10 +247,9 @@ class Kubernetes:
 
     def _end_of_grace(self) -> None:
         """Whatever still runs when its time is over is killed, at once or some seconds late."""
-        late = 0 if self.chance is None else self.chance.randint(0, 5)
-        for pod in self.api.all(kinds.POD):
-            until = read_time(pod["metadata"].get("deletionTimestamp"))
-            if until is not None and until + timedelta(seconds=late) <= self.now:
+        late = timedelta(seconds=self.chance.randint(0, 5) if self.chance else 0)
+        for pod in filter(is_leaving, self.api.all(kinds.POD)):
+            if (read_time(pod["metadata"]["deletionTimestamp"]) or NOW) + late <= self.now:
                 self.remove_pod(pod)
 
     @property

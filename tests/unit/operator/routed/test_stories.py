@@ -12,13 +12,20 @@ import random
 import pytest
 
 from modelfleet_operator import kinds
-from tests.unit.operator.routed import gpu_stories, pair_stories, rollout_stories, variant_stories
+from tests.unit.operator.routed import (
+    gpu_stories,
+    pair_stories,
+    query_stories,
+    rollout_stories,
+    variant_stories,
+)
 from tests.unit.operator.routed.laws import Laws
 from tests.unit.operator.routed.words import Story
 from tests.unit.operator.routed.world import RoutedWorld, killing
 
 STORIES = (
     *rollout_stories.STORIES,
+    *query_stories.STORIES,
     *gpu_stories.STORIES,
     *variant_stories.STORIES,
     *pair_stories.STORIES,
@@ -106,6 +113,8 @@ async def _comes_to_rest(world: RoutedWorld, laws: Laws, story: Story) -> None:
     world.api.watched = [laws.before_write]
     for _ in range(40):
         await _step(world, laws, 0)
+    for key in world.keys:
+        await world.look(key)  # an experiment counts what came, each half minute
     world.api.writes.clear()
     for key in world.keys:
         await world.look(key)

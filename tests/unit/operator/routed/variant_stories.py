@@ -1,8 +1,16 @@
 """Several variants behind routers: how they come, share the traffic, roll out, and leave."""
 
+from collections.abc import Callable
 from typing import Any
 
+from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
+from modelfleet_operator.cli import verbs
+from modelfleet_operator.cli.verbs import Saying
+from modelfleet_operator.observe.kinds import read_resource
+from modelfleet_operator.seen import Resource
+from tests.unit.operator.builders import NAME
+from tests.unit.operator.memory_api import merge_patched
 from tests.unit.operator.routed.words import (
     PROMOTED,
     Act,
@@ -53,6 +61,23 @@ def say_of(variant: str, verb: str, more: str = "") -> Act:
     return lambda world: world.say(verb, more, variant=variant)
 
 
+def phase(variant: str, word: str) -> When:
+    return lambda world: world.rollout(variant=variant).get("phase") == word
+
+
+def typed(*said: tuple[Callable[[Resource, str], Saying], str]) -> Act:
+    """As `modelfleet VERB NAME --variant VARIANT` does it, one after the other."""
+
+    def act(world: RoutedWorld) -> None:
+        for verb, variant in said:
+            found = world.resource(NAME)
+            assert found is not None
+            written = {"annotations": verb(read_resource(found), variant).annotations}
+            world.api.put(kinds.MODEL_DEPLOYMENT, merge_patched(found, {"metadata": written}))
+
+    return act
+
+
 def matched(model: str) -> When:
     def when(world: RoutedWorld) -> bool:
         site = world.site()
@@ -74,6 +99,17 @@ def mirrored(model: str, parts: int) -> When:
 def split(**percent: int) -> When:
     """Every router gives them so much; the others nothing."""
     return both(*(routed(model, parts) for model, parts in percent.items()))
+
+
+def concluded(word: str, ratio: str = "Ok") -> When:
+    """So much can be concluded of the variants, and whether they got their shares."""
+
+    def when(world: RoutedWorld) -> bool:
+        found = world.status().get("experiment", {})
+        told = found.get("sampleRatio", {}).get("verdict")
+        return word in found.get("message", "") and told == ratio
+
+    return when
 
 
 STORIES = (
@@ -141,6 +177,19 @@ STORIES = (
         both(serves("v1, v3"), split(v1=80, v3=20), runs("v2", 0)),
     ),
     Story(
+        "a challenger that fails is told, also when it has rolled out to another that does",
+        ab(50, b="failing2"),
+        (
+            (concluded("challenger has more errors than control"), ab(50, b="failing3")),
+            (both(serves("v1, failing3"), concluded("challenger has more errors than control")),
+             ab(80, b="failing3")),
+        ),
+        both(
+            split(v1=80, failing3=20),
+            concluded("challenger has more errors than control"),
+        ),
+    ),
+    Story(
         "both roll out, one is aborted",
         ab(80, rollout=BY_STEPS),
         (
@@ -150,6 +199,26 @@ STORIES = (
             (failed("challenger"), say_of("control", labels.PROMOTE, "all")),
         ),
         both(split(v3=80, v2=20), runs("v4", 0), runs("v1", 0)),
+    ),
+    Story(
+        "both are paused, one goes on and one is aborted",
+        ab(80, rollout=BY_STEPS),
+        (
+            (serves("v1, v2"), ab(80, a="v3", b="v4", rollout=BY_STEPS)),
+            (both(holds("control", 0), holds("challenger", 0)),
+             typed((verbs.pause, "control"), (verbs.pause, "challenger"))),
+            (both(phase("control", "Paused"), phase("challenger", "Paused")),
+             typed((verbs.resume, "challenger"))),
+            (both(phase("control", "Paused"), holds("challenger", 0)),
+             typed((verbs.promote, "challenger"), (verbs.abort, "control"))),
+            (both(failed("control"), holds("challenger", 1)),
+             typed((verbs.promote, "challenger"), (verbs.retry, "control"))),
+            # The pause was of the attempt before.
+            (both(holds("control", 0), split(v4=20)),
+             typed((verbs.promote, "control"))),
+            (holds("control", 1), typed((verbs.abort, "control"))),
+        ),
+        both(split(v1=80, v4=20), runs("v2", 0), runs("v3", 0)),
     ),
     Story(
         "both roll out while pods and routers die",

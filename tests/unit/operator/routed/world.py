@@ -4,12 +4,13 @@ each deployment and at the pair, people, and everybody else (`kubernetes.py`, `d
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelfleet_operator import kinds
 from modelfleet_operator.api import labels
+from modelfleet_operator.api.moments import read_time
 from modelfleet_operator.api.rollout import Surge
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.children import routing
@@ -30,6 +31,7 @@ from modelfleet_operator.watch import belongs_to
 from tests.unit.operator.builders import DEFAULTS, NAME, NAMESPACE, spec_json
 from tests.unit.operator.memory_api import Write
 from tests.unit.operator.routed.kubernetes import Kubernetes, is_ready, is_router
+from tests.unit.operator.routed.prometheus import Answers
 from tests.unit.operator.world import is_leaving
 
 OTHER: Final = "letters"
@@ -70,6 +72,9 @@ class RoutedWorld(Kubernetes):
         self.wanted_of_routers: dict[str, str] = {}
         """By deployment, as it was written when the last look at the pair began."""
         self.restarts = 0
+        self.prometheus = Answers(self._may_ask)
+        self.has_prometheus = True
+        """The operator was told of it."""
         self._resources = 0
         self._known: dict[Key, frozenset[tuple[Any, str]]] = {}
         self._due: dict[Key, datetime] = {}
@@ -78,9 +83,31 @@ class RoutedWorld(Kubernetes):
     # The operator.
 
     def _start_operator(self) -> None:
-        self._look = Look(self.api, self.plane, DEFAULTS, "test", clock=lambda: self.now)
+        asks = self.has_prometheus
+        self._look = Look(
+            self.api,
+            self.plane,
+            replace(DEFAULTS, prometheus=asks),
+            "test",
+            clock=lambda: self.now,
+            prometheus=self.prometheus if asks else None,
+        )
         self._pair = PairLook(self.api, self.plane, "router:1", clock=lambda: self.now)
         self._known, self._due = {}, {}
+
+    def _may_ask(self) -> bool:
+        """A share is served, and has been for the time of the warm-up."""
+        spec, told = self.spec(), self.rollout()
+        held = read_time(told.get("heldSince"))
+        if spec is None or spec.rollout.analysis is None or held is None:
+            return False
+        warm = self.now - held >= spec.rollout.analysis.warm_up
+        return warm and told.get("phase") == "Holding"
+
+    def lose_prometheus(self) -> None:
+        """It is installed again, without one."""
+        self.has_prometheus = False
+        self._start_operator()
 
     @property
     def awake(self) -> list[Key]:

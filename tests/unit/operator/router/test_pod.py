@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelfleet_operator.router import names
-from modelfleet_operator.router.bootstrap import LADDER_MS, with_limits
+from modelfleet_operator.router.bootstrap import LADDER_MS
 from modelfleet_operator.router.files import Pair, files
 from modelfleet_operator.router.pod import (
     CONFIG_ANNOTATION,
@@ -59,7 +59,7 @@ def test_another_bootstrap_is_another_object_and_so_another_pod() -> None:
         return name
 
     assert mounted(ROUTERS) == mounted(replace(ROUTERS, image="modelfleet/router:2"))
-    assert mounted(ROUTERS) != mounted(replace(ROUTERS, latency_ms=with_limits([35])))
+    assert mounted(ROUTERS) != mounted(replace(ROUTERS, latency_ms=(*LADDER_MS, 90_000.0)))
 
 
 def test_other_sites_leave_the_pods_as_they_are() -> None:
@@ -120,11 +120,6 @@ def test_a_stable_service_leads_to_the_listeners_of_its_site() -> None:
     assert selector(ROUTERS.name) == deployment["selector"]["matchLabels"]
     labels = deployment["template"]["metadata"]["labels"]
     assert selector(ROUTERS.name).items() <= labels.items()
-
-
-def test_a_limit_on_latency_is_a_bound_of_the_buckets() -> None:
-    assert with_limits([]) == tuple(map(float, LADDER_MS))
-    assert with_limits([250, 35.5]) == tuple(sorted([*map(float, LADDER_MS), 35.5]))
 
 
 def test_the_image_has_the_script_that_the_pod_runs() -> None:

@@ -36,6 +36,13 @@ def test_the_pods_are_added_up() -> None:
     assert not got.discarded
 
 
+def test_what_is_sent_again_just_now_costs_nothing() -> None:
+    """Sent requests are a difference of two counters, and may seem to be fewer than before."""
+    before, now = Traffic(100, 5, sent=120), Traffic(105, 5, sent=119)
+    got = between({"a": pod(before, before)}, {"a": pod(now, Traffic(105, 5, sent=130))})
+    assert got.arms == {"v1": Traffic(5), "v2": Traffic(5, sent=10)}
+
+
 OLD = pod(traffic(100, 5, 3), traffic(10, 1, 1))
 
 

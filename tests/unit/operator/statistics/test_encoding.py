@@ -25,7 +25,7 @@ def traffic(requests: int, errors: int, seed: int = 0) -> Traffic:
     counts = [0] * (len(LADDER) + 1)
     for number in range(requests):
         counts[12 + (number * 7 + seed) % 12] += 1
-    return Traffic(requests, errors, Histogram(LADDER, tuple(counts)))
+    return Traffic(requests, errors, Histogram(LADDER, tuple(counts)), sent=requests + 2)
 
 
 @cache
@@ -122,7 +122,7 @@ def test_every_other_memory_comes_back() -> None:
     assert MeanComparison.from_text(MeanComparison().to_text()) == MeanComparison()
     ratio = SampleRatio.start((0.2, 0.3, 0.5)).add((20, 33, 47)).change((0.5, 0.5)).add((1, 2))
     assert SampleRatio.from_text(ratio.to_text()) == ratio
-    pods = {"a": Pod(12.5, {"v1": traffic(99, 3), "v2": Traffic(3, 1)}), "ü": Pod(1e9, {})}
+    pods = {"a": Pod(12.5, {"v1": traffic(99, 3), "v2": Traffic(3, 1, sent=4)}), "ü": Pod(1e9, {})}
     snapshot = Snapshot(1234.5, pods)
     assert Snapshot.from_text(snapshot.to_text()) == snapshot
 

@@ -107,6 +107,11 @@ def test_a_mean_that_differs_is_found() -> None:
     assert 0 < result.low < result.difference < result.high
 
 
+def test_the_effect_of_interest_is_no_smaller_than_what_chance_does() -> None:
+    noisy = Sample(1000, 1000, means.Estimate(3, 0.08, 40), bucketed=True)
+    assert MeanComparison().add(noisy, noisy).effect == pytest.approx(0.4)
+
+
 def test_values_that_never_vary_are_certain_and_can_be_kept() -> None:
     ones, twos = sample([1.0] * 3000), sample([2.0] * 3000)
     comparison = MeanComparison().add(ones, twos)

@@ -28,7 +28,7 @@ def traffic(rng: Random, n: int, errors: float, slow: float = 0.0) -> Traffic:
     late = sum(rng.random() < slow for _ in range(n))
     counts = [0] * (len(LADDER) + 1)
     counts[LADDER.index(60)], counts[LADDER.index(400)] = n - late, late
-    return Traffic(n, failed, Histogram(LADDER, tuple(counts)))
+    return Traffic(n, failed, Histogram(LADDER, tuple(counts)), sent=n)
 
 
 def run(
@@ -157,7 +157,7 @@ def test_a_sticky_arm_that_is_dead_is_a_mismatch_and_busy_users_are_none() -> No
 
 def test_failures_of_sticky_callers_count_by_the_design_effect_or_by_one_that_is_assumed() -> None:
     trial = Trial.start(design(ERRORS, SLOW, sticky=True), EVEN)
-    assert trial.effect(ERRORS) == 3
+    assert trial.effect("b", ERRORS) == 3
     assert not trial.measured(ERRORS)
     control = Sums(
         Column.of(20_480, dict.fromkeys(range(1024), 20)),
@@ -166,8 +166,8 @@ def test_failures_of_sticky_callers_count_by_the_design_effect_or_by_one_that_is
     trial = trial.add({}, 0, pods(10, {"control": Sums(), "b": Sums()}))
     trial = trial.add({}, 30, pods(40, {"control": control, "b": control}))
     assert trial.measured(ERRORS)
-    assert trial.effect(ERRORS) > 1
-    assert trial.effect(SLOW) == 3
+    assert trial.effect("b", ERRORS) > 1
+    assert trial.effect("b", SLOW) == 3
     assert not trial.measured(SLOW)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from modelfleet_operator.statistics.callers import BUCKETS, Column, Counted, Sums, Values
 from modelfleet_operator.statistics.counters import Traffic
-from modelfleet_operator.statistics.trial import Design, Measure, Metric, Trial
+from modelfleet_operator.statistics.trial import MANY_ALIKE, Design, Measure, Metric, Trial
 
 PAIRS, LOOKS, PER_LOOK, USERS = 60, 25, 300, 400
 ERRORS = Metric("ErrorRate", Measure.ERRORS)
@@ -28,7 +28,11 @@ def test_equal_variants_differ_in_at_most_five_percent(share: float) -> None:
             n = sum(rng.random() < share for _ in range(PER_LOOK))
             x = sum(rng.random() < 0.03 for _ in range(n))
             y = sum(rng.random() < 0.03 for _ in range(PER_LOOK - n))
-            trial = trial.add({"a": Traffic(PER_LOOK - n, y), "b": Traffic(n, x)}, 30)
+            period = {
+                "a": Traffic(PER_LOOK - n, y, sent=PER_LOOK - n),
+                "b": Traffic(n, x, sent=n),
+            }
+            trial = trial.add(period, 30)
         found += differs(trial, ERRORS)
         assert not trial.mismatched
     assert found <= 0.05 * PAIRS
@@ -84,3 +88,55 @@ def test_equal_variants_with_sticky_callers_differ_in_at_most_five_percent() -> 
         for metric in found:
             found[metric] += differs(trial, metric)
     assert max(found.values()) <= 0.05 * PAIRS
+
+
+def test_more_errors_of_ordinary_sticky_callers_are_found() -> None:
+    """3,000 callers, whose requests fail each by itself, or those of some callers more often."""
+    effects: list[float] = []
+    for spread in (0.0, 2.0, 8.0):
+        rng = Random(31)
+        rate = {"a": 0.03, "b": 0.1}
+        arm = [rng.choice("ab") for _ in range(3000)]
+        zeal = [rng.lognormvariate(0, 1) for _ in arm]
+        # On average 1, whatever the spread.
+        prone = [rng.gammavariate(1 / spread, spread) if spread else 1.0 for _ in arm]
+        requests = {"a": [0] * BUCKETS, "b": [0] * BUCKETS}
+        errors = {"a": [0] * BUCKETS, "b": [0] * BUCKETS}
+        trial = Trial.start(Design("a", ("a", "b"), (ERRORS,), sticky=True), EVEN)
+        trial = trial.add({}, 0, _pods(1, requests, errors))
+        for look in range(40):
+            came = {"a": Traffic(), "b": Traffic()}
+            for user in rng.choices(range(len(arm)), zeal, k=250):
+                its = arm[user]
+                failed = int(rng.random() < min(1.0, rate[its] * prone[user]))
+                came[its] += Traffic(1, failed)
+                requests[its][user % BUCKETS] += 1
+                errors[its][user % BUCKETS] += failed
+            trial = trial.add(came, 30, _pods(30.0 * (look + 1), requests, errors))
+        found = trial.result("b", ERRORS, 0.05)
+        effects.append(trial.effect("b", ERRORS))
+        assert found.p_value < 0.05
+        assert 0 < found.low < 0.07 < found.high
+    # The last is compared bucket by bucket as well.
+    assert effects[0] < effects[1] < MANY_ALIKE < effects[2]
+
+
+def test_a_dead_arm_of_sticky_callers_is_found_at_once() -> None:
+    trial = Trial.start(Design("a", ("a", "b"), (ERRORS,), sticky=True), EVEN)
+    none = [0] * BUCKETS
+    trial = trial.add({}, 0, _pods(1, {"a": none, "b": none}, {"a": none, "b": none}))
+    some = [2] * BUCKETS
+    pods = _pods(31, {"a": some, "b": some}, {"a": none, "b": some})
+    trial = trial.add({"a": Traffic(256, 0), "b": Traffic(256, 256)}, 30, pods)
+    assert trial.result("b", ERRORS, 0.05).p_value < 0.0001
+
+
+EVEN = {"a": 5000, "b": 5000}
+
+
+def _pods(at: float, requests: dict[str, list[int]], errors: dict[str, list[int]]) -> Counted:
+    def column(counts: list[int]) -> Column:
+        return Column.of(float(sum(counts)), dict(enumerate(map(float, counts))))
+
+    sums = {arm: Sums(column(requests[arm]), column(errors[arm])) for arm in requests}
+    return Counted(at, {"pod": 0.0}, sums)
