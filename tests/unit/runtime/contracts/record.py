@@ -3,7 +3,7 @@
     python -m tests.unit.runtime.contracts.record [azureml|vertex|sagemaker ...]
 
 Each original is installed in an environment of its own below `.artifacts/originals`, from the
-package registry. Azure ML's and Vertex AI's are servers. SageMaker's toolkit is what a model server
+package registry. Azure ML's and Vertex AI's are servers (`vertex_server.py`). SageMaker's toolkit is what a model server
 calls for each request; `sagemaker_driver.py` calls it in that server's stead.
 """
 
@@ -89,11 +89,10 @@ def _running(server: str, python: Path, package: Path) -> Iterator[str]:
             {}, "/",
         ),
         "vertex": (
-            [str(python), "-m", "google.cloud.aiplatform.prediction.model_server"],
+            [str(python), str(HERE / "vertex_server.py"), str(PORT)],
             {"AIP_HTTP_PORT": str(PORT),
              "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict",
-             "AIP_STORAGE_URI": str(package), "VERTEX_CPR_WEB_CONCURRENCY": "1",
-             **vertex_classes(package)},
+             "AIP_STORAGE_URI": str(package), **vertex_classes(package)},
             "/health",
         ),
     }  # fmt: skip
