@@ -79,7 +79,11 @@ def document(*arguments: str) -> ServeDocument:
             "--feedback a --feedback a",
             "values and feedback name 'a' twice; give each a name of its own",
         ),
-        ("--format jax", "--format is jax; write one of auto, onnx, torchscript, pt2, python"),
+        (
+            "--format jax",
+            "--format is jax; write one of auto, onnx, torchscript, pt2, python, sagemaker, "
+            "azureml, vertex",
+        ),
         ("--device tpu", "--device is tpu; write one of auto, cpu, cuda"),
         ("--log-format xml", "--log-format is xml; write one of auto, json, text"),
         (

@@ -3,8 +3,8 @@
     python -m tests.unit.runtime.contracts.record [azureml|vertex|sagemaker ...]
 
 Each original is installed in an environment of its own below `.artifacts/originals`, from the
-package registry. Azure ML's and Vertex AI's are servers (`vertex_server.py`). SageMaker's toolkit is what a model server
-calls for each request; `sagemaker_driver.py` calls it in that server's stead.
+package registry. Azure ML's is a server, and so is Vertex AI's (`vertex_server.py` starts it).
+SageMaker's toolkit is what a model server calls; `sagemaker_driver.py` calls it in its stead.
 """
 
 import base64
