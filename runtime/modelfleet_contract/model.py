@@ -26,6 +26,8 @@ class ModelFormat(StrEnum):
     `model.pt2`."""
     PYTHON = "python"
     """A folder with a `model.py` that defines one class with `predict`."""
+    TORCHSERVE = "torchserve"
+    """An archive of TorchServe (`.mar`), or a folder that holds one, packed or unpacked."""
     SAGEMAKER = "sagemaker"
     """What SageMaker's inference toolkit serves: a folder with `code/inference.py`, or its
     `model.tar.gz`."""

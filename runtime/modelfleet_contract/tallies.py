@@ -14,6 +14,7 @@ from zlib import crc32
 from pydantic import ConfigDict, Field, FiniteFloat
 
 from modelfleet_contract.base import Shared
+from modelfleet_contract.values import MOST_FEEDBACK, MOST_VALUES, ValueName
 
 EXPERIMENT_PATH: Final = "/experiment"
 FEEDBACK_PATH: Final = "/feedback"
@@ -25,6 +26,8 @@ FEEDBACK_HEADER: Final = "x-modelfleet-feedback"
 """On an answer: the id under which values may be posted back."""
 
 CALLER_BUCKETS: Final = 1024
+MOST_REVISIONS: Final = 128
+"""On one page: more than a pod has room for."""
 
 Count = Annotated[int, Field(ge=0)]
 Bucket = Annotated[int, Field(ge=0, lt=CALLER_BUCKETS)]
@@ -79,7 +82,9 @@ class RevisionTally(_Read):
     errors: Count = 0
     """Of those, the ones answered with a status of 500 and above."""
     callers: CallerCounts = CallerCounts()
-    values: Mapping[str, ValueTally] = {}
+    values: Annotated[
+        Mapping[ValueName, ValueTally], Field(max_length=MOST_VALUES + MOST_FEEDBACK)
+    ] = {}
     """By name: of all that the model returns under `runtime.values`, and of what was posted back
     under `runtime.feedback`. Values posted for a revision may be counted by any pod."""
 
@@ -95,7 +100,10 @@ class Tallies(_Read):
     buckets: Annotated[int, Field(ge=1, le=CALLER_BUCKETS)]
     """How many there are on this page, a divisor of CALLER_BUCKETS: a caller's bucket counts in its
     remainder. By the remainders pods can be added up whose numbers of buckets differ."""
-    revisions: Mapping[str, RevisionTally] = {}
+    revisions: Annotated[
+        Mapping[Annotated[str, Field(max_length=253)], RevisionTally],
+        Field(max_length=MOST_REVISIONS),
+    ] = {}
     """By the revision's full name."""
 
     @classmethod

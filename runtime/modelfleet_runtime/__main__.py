@@ -91,7 +91,9 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
         settings,
         host=options.host or settings.host,
         port=settings.port if options.port is None else options.port,
-        grpc_port=settings.grpc_port if options.grpc_port is None else options.grpc_port[0],
+        grpc_port=_chosen(options.grpc_port, settings.grpc_port),
+        management_port=_chosen(options.management_port, settings.management_port),
+        metrics_port=_chosen(options.metrics_port, settings.metrics_port),
         threads=options.threads or settings.threads,
         access_log=options.access_log or settings.access_log,
         log_format=options.log_format or settings.log_format,
@@ -172,18 +174,34 @@ _VERBS: dict[str, Callable[[argparse.Namespace, Settings], None]] = {
 }
 
 
+def _chosen(flag: tuple[int | None] | None, setting: int | None) -> int | None:
+    return setting if flag is None else flag[0]
+
+
 def _with_ports_apart(settings: Settings, chosen: bool) -> Settings:
-    """Without gRPC where HTTP has the port that nobody chose for gRPC. Raises `CannotServe`."""
-    port = settings.port
-    if port == 0 or port != settings.grpc_port:
-        return settings
-    if chosen or port != GRPC_PORT:
+    """Without gRPC where another has the port that nobody chose for gRPC. Raises `CannotServe`."""
+    ports = {
+        "--port": settings.port,
+        "--management-port": settings.management_port,
+        "--metrics-port": settings.metrics_port,
+        "--grpc-port": settings.grpc_port,
+    }
+    owners: dict[int, str] = {}
+    for flag, port in ports.items():
+        if not port:
+            continue
+        other = owners.setdefault(port, flag)
+        if other == flag:
+            continue
+        if flag == "--grpc-port" and not chosen and port == GRPC_PORT:
+            what = "HTTP" if other == "--port" else other
+            log.warning("%s has port %d: there is no gRPC; --grpc-port takes another", what, port)
+            return replace(settings, grpc_port=None)
         raise CannotServe(
             FailureReason.DOCUMENT_INVALID,
-            f"--port and --grpc-port are both {port}; write two different ones, or --grpc-port off",
+            f"{other} and {flag} are both {port}; write two different ones, or {flag} off",
         )
-    log.warning("HTTP has port %d: there is no gRPC; --grpc-port takes another", port)
-    return replace(settings, grpc_port=None)
+    return settings
 
 
 def _set_up_logs(document: ServeDocument, settings: Settings) -> None:

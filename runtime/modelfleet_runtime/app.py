@@ -32,6 +32,7 @@ from modelfleet_runtime.inference import LONGEST_PATH, Inference, log_access
 from modelfleet_runtime.protocols.message import JSON_HEADERS, Answer
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.simple import routes as simple
+from modelfleet_runtime.protocols.torchserve import management
 from modelfleet_runtime.service import Route, Service, refused
 from modelfleet_runtime.tracing import trace_id
 
@@ -86,6 +87,11 @@ class App:
             elif (page := self.service.pages.get(path)) is not None:
                 shown = page
                 await self._probe(lambda headers: shown(life.ready, headers), scope, send)
+            elif (said := self._torchserve(path, scope)) is not None:
+                headers = dict(scope["headers"])
+                await self._send(
+                    said, incoming.request_id(headers, self.service.limits), scope, send
+                )
             elif path == EXPERIMENT_PATH:
                 await self._experiment(scope, send)
             elif path == FEEDBACK_PATH:
@@ -184,6 +190,17 @@ class App:
         accept = headers.get(b"accept", b"").decode("latin-1")
         kind, page = self.service.metrics.exposition(accept)
         return Answer(200, [(b"content-type", kind.encode())], page)
+
+    def _torchserve(self, path: str, scope: Scope) -> Answer | None:
+        """What TorchServe's clients ask beside inference, where the model is an archive of it."""
+        served = self.service.life.served
+        if path == management.PING and (served is None or served.archive is not None):
+            return management.ping(self.service.life.ready)  # what loads may be an archive
+        if served is None or served.archive is None:
+            return None
+        if path == management.DESCRIPTION or (path == "/" and scope["method"] == "OPTIONS"):
+            return management.description(served.name, served.archive)
+        return None
 
     # -- experiments
 

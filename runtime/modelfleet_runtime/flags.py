@@ -230,6 +230,18 @@ def _how_to_run(serve: argparse.ArgumentParser) -> None:
         help=f"0 takes a free one, off opens none; default {GRPC_PORT}",
     )
     how.add_argument(
+        "--management-port",
+        type=values.port_or_off("--management-port"),
+        metavar="PORT",
+        help="also answer TorchServe's management API there, for reading; default off",
+    )
+    how.add_argument(
+        "--metrics-port",
+        type=values.port_or_off("--metrics-port"),
+        metavar="PORT",
+        help="also show /metrics there; default off",
+    )
+    how.add_argument(
         "--threads",
         type=values.number("--threads", 1, 4096),
         metavar="NUMBER",

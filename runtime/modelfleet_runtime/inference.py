@@ -187,7 +187,7 @@ class Inference:
         try:
             served = self._service.life.model()
             request = Incoming(
-                *(self.headers, body, served, self.deadline, self._ask),
+                *(self.headers, body, served, self.deadline, self._ask, self.request_id),
                 *(self.method, self.route.path, self.query),
             )
             if len(body) > _LONG and not self.route.in_place(request):

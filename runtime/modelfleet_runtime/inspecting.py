@@ -1,6 +1,7 @@
 """`modelfleet-runtime inspect`: what a path is, and what would be served of it."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def inspect(place: Path, fmt: ModelFormat, settings: Settings, load: bool) -> It
         else:
             yield f"{candidate}: no, {verdict.why}"
     package = find(place, fmt)
+    try:
+        yield from _told(package, settings, load)
+    finally:
+        if package.unpacked is not None:
+            shutil.rmtree(package.unpacked, ignore_errors=True)
+
+
+def _told(package: Package, settings: Settings, load: bool) -> Iterator[str]:
     signature = package.signature
     if load or package.format is ModelFormat.ONNX:  # which says of itself what it takes
         engine = engine_for(package, EngineSettings(), cpus.usable_cpus())

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from modelfleet_contract import GRPC_PORT, FailureReason, ServeDocument
 from modelfleet_runtime import loading, server
 from modelfleet_runtime.app import App, AsgiApp
+from modelfleet_runtime.aside_ports import open_asides
 from modelfleet_runtime.batching.worker import Worker
 from modelfleet_runtime.engines.engine import Engine
 from modelfleet_runtime.errors import CannotServe
@@ -103,6 +104,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     watch(loop)
     sock = server.listen(settings.host, settings.port)
     grpc = await _open_grpc(service, document, settings)
+    asides = await open_asides(service, settings)
     http = server.make(App(service, _rest, document.revision), settings)
     http.config.timeout_graceful_shutdown = CLOSING_S
     serving = loop.create_task(http.serve(sockets=[sock]))
@@ -125,6 +127,8 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         http.should_exit = True
         closing = loop.create_task(grpc.stop(CLOSING_S)) if grpc is not None else None
         await serving
+        for aside in asides:
+            await aside.stop()
         if closing is not None:
             await closing
         if life.served is not None:

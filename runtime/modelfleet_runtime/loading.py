@@ -4,10 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from modelfleet_contract import Batching, FailureReason, ModelValue, ServeDocument
+from modelfleet_contract import Batching, FailureReason, ModelFormat, ModelValue, ServeDocument
 from modelfleet_runtime import cpus
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
@@ -19,8 +20,8 @@ from modelfleet_runtime.errors import CannotServe, Refusal, one_line
 from modelfleet_runtime.experiment.returned import check, declared, seen
 from modelfleet_runtime.gpus import gpus
 from modelfleet_runtime.metrics import Metrics
-from modelfleet_runtime.packages.find import existing, find
-from modelfleet_runtime.packages.package import Package
+from modelfleet_runtime.packages.find import existing, find, look
+from modelfleet_runtime.packages.package import Match, Package, Wishes
 from modelfleet_runtime.signature import Signature
 from modelfleet_runtime.sources import digest
 from modelfleet_runtime.tracing import Tracing
@@ -34,8 +35,12 @@ NO_VERSION = "1"
 def recognised(document: ServeDocument, location: Path) -> Package | None:
     """What lies there, before anything of it is loaded or run: its own routes are there while it
     loads, and say so. None where it cannot be told; `load` says why."""
+    wanted = document.model.format
     try:
-        return find(location, document.model.format)
+        if wanted is ModelFormat.AUTO:  # others are read once: reading may mean to unpack
+            matches = [fmt for fmt, verdict in look(location) if isinstance(verdict, Match)]
+            wanted = matches[0] if matches else wanted
+        return find(location, document.model.format) if wanted in FUNCTIONS else None
     except (CannotServe, OSError):
         return None
 
@@ -54,7 +59,7 @@ async def load(
 
     Raises `CannotServe`.
     """
-    engine, signature, platform = await worker.call(
+    engine, signature, package, batching = await worker.call(
         lambda: _load(document, location, threads or cpus.usable_cpus())
     )
     metrics.devices(await worker.call(gpus))
@@ -63,7 +68,7 @@ async def load(
         batcher = Batcher(
             engine.run,
             signature,
-            _within(document.batching, signature),
+            _within(batching, signature),
             metrics,
             worker,
             asyncio.get_running_loop(),
@@ -77,10 +82,13 @@ async def load(
     served = Served(
         document.name,
         document.model.version or NO_VERSION,
-        platform,
+        package.format.value,
         batcher,
         getattr(engine, "preprocess", None),
         getattr(engine, "postprocess", None),
+        package.archive,
+        package.wishes,
+        engine.slots,
     )
     return served, engine
 
@@ -103,6 +111,15 @@ def _check_values(values: Sequence[ModelValue], engine: Engine, signature: Signa
         check(values, outputs)
 
 
+def _bounded(package: Package, document: ServeDocument) -> Package:
+    """Functions have no longer for a request than its client waits: then their process is ended,
+    and started anew for the others."""
+    if package.format not in FUNCTIONS:
+        return package
+    longest = document.timeout / timedelta(seconds=1)
+    return replace(package, wishes=replace(package.wishes, run_seconds=longest))
+
+
 def _check_takes_tensors(package: Package, document: ServeDocument) -> None:
     if document.values and package.format in FUNCTIONS:
         raise CannotServe(
@@ -112,28 +129,51 @@ def _check_takes_tensors(package: Package, document: ServeDocument) -> None:
         )
 
 
+def _as_wished(batching: Batching, wishes: Wishes) -> Batching:
+    """The settings within the bounds that the package names: of the two the stricter holds."""
+    rows = wishes.batch_rows
+    if rows is not None and rows < batching.max_size:
+        log.info("batches have %d rows at most: the package says so", rows)
+        batching = _of_size(batching, rows)
+    update: dict[str, object] = {}
+    if wishes.batch_delay is not None and wishes.batch_delay < batching.max_delay:
+        log.warning("a batch waits for %s at most: the package says so", wishes.batch_delay)
+        update["max_delay"] = wishes.batch_delay
+    if wishes.queue_size is not None and wishes.queue_size < batching.queue_size:
+        log.info("%d requests wait at most: the package says so", wishes.queue_size)
+        update["queue_size"] = wishes.queue_size
+    return batching.model_copy(update=update)
+
+
 def _within(batching: Batching, signature: Signature) -> Batching:
     """The settings, with no larger batches than the model itself takes."""
     most = signature.most_rows
     if most is None or most >= batching.max_size:
         return batching
     log.warning("batches have at most %d rows: the model takes no more", most)
+    return _of_size(batching, most)
+
+
+def _of_size(batching: Batching, most: int) -> Batching:
     preferred = [size for size in batching.preferred_sizes if size <= most]
     return batching.model_copy(update={"max_size": most, "preferred_sizes": preferred})
 
 
-def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine, Signature, str]:
+def _load(
+    document: ServeDocument, location: Path, threads: int
+) -> tuple[Engine, Signature, Package, Batching]:
     began = time.monotonic()
     try:
         existing(location)
         if document.model.digest is not None and not document.model.fetched:
             digest.verify(location, document.model.digest, document.model.uri)
         package = find(location, document.model.format)
-        longest_run = document.timeout / timedelta(seconds=1)
+        package = _bounded(find(location, document.model.format), document)
         _check_takes_tensors(package, document)
-        engine = engine_for(package, document.engine, threads, longest_run)
-        batching = _within(document.batching, engine.load())
-        signature = engine.warm_up(batching.max_size)
+        engine = engine_for(package, document.engine, threads)
+        batching = _as_wished(document.batching, package.wishes)
+        rows = _within(batching, engine.load()).max_size
+        signature = engine.warm_up(rows)
         _check_values(document.values, engine, signature)
     except CannotServe:
         raise
@@ -164,4 +204,4 @@ def _load(document: ServeDocument, location: Path, threads: int) -> tuple[Engine
         "; ".join(spec.describe() for spec in signature.inputs) or "anything",
         "; ".join(spec.describe() for spec in signature.outputs) or "anything",
     )
-    return engine, signature, package.format.value
+    return engine, signature, package, batching

@@ -122,3 +122,5 @@ def set_up(form: str, level: str, about: dict[str, str]) -> None:
     # Its start and stop lines repeat ours; what is left of it are warnings worth reading.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # It warns of each body that a client has broken.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -16,6 +16,7 @@ from modelfleet_runtime.protocols.message import Answer, Endpoint, Incoming, InP
 from modelfleet_runtime.protocols.oip import routes as oip
 from modelfleet_runtime.protocols.raw import Dialect, Page
 from modelfleet_runtime.protocols.simple import routes as simple
+from modelfleet_runtime.protocols.torchserve import routes as torchserve
 from modelfleet_runtime.statistics import Statistics
 from modelfleet_runtime.tracing import Tracing
 
@@ -68,6 +69,9 @@ class Service:
         self.experiment = experiment or Experiment(name, metrics)
         self.refusals_told = Throttle()
         self.oip = oip.OipRoutes(name, version)
+        self.torchserve = torchserve.TorchServeRoutes(name, version, metrics)
+        life.on_change.append(self._show_figures)
+        self._show_figures()
         plain = simple.SimpleRoutes(name, version)
         routes = [
             Route(simple.PREDICT, plain.predict, simple.refuse),
@@ -108,12 +112,29 @@ class Service:
         """Of the package's own protocol. `path` is decoded, without a query."""
         return self._asked.get(path)
 
+    def _show_figures(self) -> None:
+        served = self.life.served
+        if served is not None and served.archive is not None:
+            self.torchserve.figures.show()
+
     def route(self, path: str) -> Route | None:
         """`path` is decoded, without a query."""
         found = self._routes.get(path)
         if found is None and self.oip.is_infer(path):
             return Route(path, None, oip.refuse)
+        if found is None and path.startswith(torchserve.PREFIXES):
+            return self._torchserve_route(path)
         return found
+
+    def _torchserve_route(self, path: str) -> Route | None:
+        """None where the model is known to be of another kind."""
+        served = self.life.served
+        if served is not None and served.archive is None:
+            return None
+        call = self.torchserve.call(path)
+        if call is None:
+            return None
+        return Route(path, call.endpoint, call.refuse, methods=torchserve.METHODS)
 
     def route_of_target(self, target: bytes) -> Route | None:
         """As `route`, of a target in origin form as it stands in the request."""

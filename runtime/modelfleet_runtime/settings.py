@@ -31,6 +31,12 @@ class Settings:
     grpc: str = "own"
     """MODELFLEET_GRPC: own, or grpcio: the port on grpcio's server, which is four times slower and
     answers the same. Default own."""
+    management_port: int | None = None
+    """MODELFLEET_MANAGEMENT_PORT: a port for what TorchServe's management API says of the model; 0
+    takes a free one and logs it, `off` opens none. Default off."""
+    metrics_port: int | None = None
+    """MODELFLEET_METRICS_PORT: a port of its own for /metrics, which is at the HTTP port in any
+    case; 0 takes a free one and logs it, `off` opens none. Default off."""
     threads: int | None = None
     """MODELFLEET_THREADS: threads of the engine. Default: the container's CPU quota."""
     limits: RequestLimits = field(default_factory=RequestLimits)
@@ -72,8 +78,10 @@ class Settings:
             host=env.get("MODELFLEET_HOST", default.host),
             port=_number(env, "MODELFLEET_PORT", default.port, 0, 65535),
             http=_choice(env, "MODELFLEET_HTTP", default.http, HTTP),
-            grpc_port=grpc_port(env),
+            grpc_port=port_or_off(env, "MODELFLEET_GRPC_PORT", GRPC_PORT),
             grpc=_choice(env, "MODELFLEET_GRPC", default.grpc, GRPC),
+            management_port=port_or_off(env, "MODELFLEET_MANAGEMENT_PORT", None),
+            metrics_port=port_or_off(env, "MODELFLEET_METRICS_PORT", None),
             threads=_number(env, "MODELFLEET_THREADS", 0, 0, 4096) or None,
             limits=RequestLimits(
                 body_bytes=_number(
@@ -118,13 +126,13 @@ HTTP = ("own", "asgi")
 GRPC = ("own", "grpcio")
 
 
-def grpc_port(env: Mapping[str, str]) -> int | None:
+def port_or_off(env: Mapping[str, str], name: str, default: int | None) -> int | None:
     """None for `off`."""
-    text = env.get("MODELFLEET_GRPC_PORT") or str(GRPC_PORT)
+    text = env.get(name) or ("off" if default is None else str(default))
     if text == "off":
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
-        raise _wrong("MODELFLEET_GRPC_PORT", text, "a whole number from 0 to 65535, or off")
+        raise _wrong(name, text, "a whole number from 0 to 65535, or off")
     return int(text)
 
 

@@ -235,15 +235,16 @@ class Spec(Shared):
             ),
             # With format auto, the runtime says it when it has seen the package.
             rule(
-                "!(self.model.format in ['onnx', 'python', 'sagemaker', 'azureml', 'vertex']) || "
+                "!(self.model.format in ['onnx', 'python', 'torchserve', 'sagemaker', 'azureml', "
+                "'vertex']) || "
                 "!has(self.runtime.engine.precision)",
                 "precision has no effect on this model's format: convert the model itself, or "
                 "leave precision out.",
                 ".runtime.engine.precision",
             ),
             rule(
-                "!(self.model.format in ['onnx', 'python', 'torchscript', 'sagemaker', 'azureml', "
-                "'vertex']) || !self.runtime.engine.compile",
+                "!(self.model.format in ['onnx', 'python', 'torchscript', 'torchserve', "
+                "'sagemaker', 'azureml', 'vertex']) || !self.runtime.engine.compile",
                 "compile has no effect on this model's format: export the model with torch.export "
                 "(format pt2), or leave compile out.",
                 ".runtime.engine.compile",

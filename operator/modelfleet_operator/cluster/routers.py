@@ -24,8 +24,11 @@ class RouterApi:
         if self._session is not None:
             await self._session.close()
 
-    async def ask(self, address: str, path: str, port: int | None = None) -> str:
-        """The body of GET `path`, on the ops port or on another. Raises `Silent`."""
+    async def ask(
+        self, address: str, path: str, port: int | None = None, most: int = _MOST_BYTES
+    ) -> str:
+        """The body of GET `path`, on the ops port or on another. Raises `Silent`, also where it has
+        more than `most` bytes."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         host = f"[{address}]" if ":" in address else address
@@ -37,8 +40,8 @@ class RouterApi:
                 async for piece in answer.content.iter_any():
                     pieces.append(piece)
                     size += len(piece)
-                    if size > _MOST_BYTES:
-                        raise Silent(f"{path} was answered with more than {_MOST_BYTES} bytes")
+                    if size > most:
+                        raise Silent(f"{path} was answered with more than {most} bytes")
                 return b"".join(pieces).decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Silent(f"{path}: {error or type(error).__name__}") from error

@@ -12,8 +12,12 @@ from modelfleet_operator.cluster.routers import RouterApi, Silent
 from modelfleet_operator.plan.experiment import is_due, needs_pods
 from modelfleet_operator.seen import Pod, PodTallies, Resource
 
-AT_ONCE = 32
-"""So many pods of one ModelDeployment are asked at a time."""
+AT_ONCE = 4
+"""So many pods of one ModelDeployment are asked at a time: a page with all buckets takes some
+30 ms to read."""
+MOST_BYTES = 1024 * 1024
+"""Of one page. Whoever can change a pod can make it say anything, and the operator is one for
+all."""
 
 
 async def read_tallies(
@@ -30,8 +34,9 @@ async def read_tallies(
     async def ask(pod: Pod) -> PodTallies:
         async with slots:
             try:
-                text = await pods_api.ask(pod.address, EXPERIMENT_PATH, HTTP_PORT)
-                return PodTallies(pod.name, Tallies.from_json(text))
+                text = await pods_api.ask(pod.address, EXPERIMENT_PATH, HTTP_PORT, MOST_BYTES)
+                # In a thread: meanwhile the loop has others to look after.
+                return PodTallies(pod.name, await asyncio.to_thread(Tallies.from_json, text))
             except (Silent, ValidationError):
                 return PodTallies(pod.name)
 

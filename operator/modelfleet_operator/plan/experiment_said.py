@@ -84,7 +84,7 @@ def _conclusion(known: Trial, metric: Metric, found: Compared, goal: Goal | None
     if result.waits_for:
         return f"too early: {result.waits_for}"
     figures = f"{_figures(metric, result)}, p {p_text(found.p_value)}"
-    limit = known.limits.get(metric.name)
+    limit = known.compared_limit(metric)
     about = f" in requests over {limit:g} ms" if limit is not None else ""
     if not found.differs:
         return f"no difference from {control} is shown{about}: {figures}"

@@ -44,7 +44,7 @@ LONGEST_LOAD_S: Final = 3600
 MODELS_VOLUME: Final = "models"
 TMP_VOLUME: Final = "tmp"
 
-_TORCH_FORMATS: Final = frozenset({ModelFormat.TORCHSCRIPT})
+_TORCH_FORMATS: Final = frozenset({ModelFormat.TORCHSCRIPT, ModelFormat.TORCHSERVE})
 
 
 def pod_template(

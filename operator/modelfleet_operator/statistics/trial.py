@@ -234,6 +234,15 @@ class Trial:
         known = self.callers.of(self.design.control).requests.known >= means.BUCKETS
         return known and metric.measure is not Measure.SLOW
 
+    def compared_limit(self, metric: Metric) -> float | None:
+        """In ms, the bound of the routers' histogram beyond which requests count as slow: the limit
+        itself, or the next one above it."""
+        limit = self.limits.get(metric.name)
+        known = self.traffic.get(self.design.control, Traffic()).latency
+        if limit is None or known is None:
+            return limit
+        return next((bound for bound in known.bounds if bound >= limit), limit)
+
     def _ratio_by_callers(self) -> Evidence:
         if not self.design.sticky:
             return self.ratio_by_callers

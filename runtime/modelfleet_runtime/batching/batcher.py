@@ -64,6 +64,7 @@ class Batcher:
         Raises `ValueError` where `batching` asks for what this model cannot have.
         """
         self.signature = signature
+        self.batching = batching
         self._run = run
         self._metrics = metrics
         self._worker = worker

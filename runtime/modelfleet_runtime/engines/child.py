@@ -7,13 +7,12 @@ line, which writes it into its own log.
 
 import contextlib
 import ctypes
-import faulthandler
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ def main() -> None:
         logging.basicConfig(level=told["log_level"], handlers=[handler])
         engine = engine_in_process(*messages.to_package(told["package"]))
         with contextlib.suppress(EOFError, OSError):
-            _live(sock, engine, told["longest_run"])
+            _live(sock, engine)
         engine.close()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -61,13 +60,12 @@ def _end_with(parent: int) -> None:
         os._exit(0)
 
 
-def _live(sock: socket.socket, engine: Engine, longest_run: float | None) -> None:
+def _live(sock: socket.socket, engine: Engine) -> None:
     while True:
         told, tensors = frames.receive(sock)
         dead = False
         try:
-            with _no_longer_than(longest_run if told["do"] == "run" else None):
-                reply, outputs = _do(engine, told, tensors)
+            reply, outputs = _do(engine, told, tensors)
         except (CannotServe, Refusal) as error:
             if isinstance(error, CannotServe):
                 log.debug("what ended the start", exc_info=error)
@@ -83,20 +81,6 @@ def _live(sock: socket.socket, engine: Engine, longest_run: float | None) -> Non
             frames.send(sock, {"failure": failure})
         if dead:
             return
-
-
-@contextlib.contextmanager
-def _no_longer_than(seconds: float | None) -> Iterator[None]:
-    """Or the process ends, after it has written where it stands. That takes no part of the
-    interpreter, so code that holds its lock is ended too."""
-    if seconds is None:
-        yield
-        return
-    faulthandler.dump_traceback_later(seconds, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _do(engine: Engine, told: dict[str, Any], tensors: Tensors) -> tuple[dict[str, Any], Tensors]:

@@ -41,25 +41,19 @@ class Engine(Protocol):
 
 
 FUNCTIONS = (ModelFormat.SAGEMAKER, ModelFormat.AZUREML, ModelFormat.VERTEX)
-"""Functions that answer requests. They are written for a server of many processes, and end theirs
-or block it: they never run in the server's own."""
+"""Functions that answer requests as they came."""
 
 
-def engine_for(
-    package: Package, settings: EngineSettings, threads: int, longest_run: float | None = None
-) -> Engine:
-    """The engine for the package; `threads` are for all of its processes together. A process that
-    functions hold for more than `longest_run` seconds is ended, and started again.
+def engine_for(package: Package, settings: EngineSettings, threads: int) -> Engine:
+    """The engine for the package; `threads` are for all of its processes together.
 
     Raises `CannotServe` with reason Unsupported where a setting has no effect on this format.
     """
     _refuse_without_effect(package.format, settings)
-    functions = package.format in FUNCTIONS
-    if settings.workers > 1 or functions:
+    if settings.workers > 1 or package.format in _APART:
         from modelfleet_runtime.engines.processes import ProcessesEngine
 
-        bound = longest_run if functions else None
-        return ProcessesEngine(package, settings, threads, bound)
+        return ProcessesEngine(package, settings, threads)
     return engine_in_process(package, settings, threads)
 
 
@@ -87,10 +81,16 @@ def engine_in_process(package: Package, settings: EngineSettings, threads: int) 
             from modelfleet_runtime.engines.functions.engine import FunctionsEngine
 
             return FunctionsEngine(package)
+        case ModelFormat.TORCHSERVE:
+            from modelfleet_runtime.engines.handler import HandlerEngine
+
+            return HandlerEngine(package, settings)
         case ModelFormat.AUTO:
             raise ValueError("a package has a format")
 
 
+_APART = (ModelFormat.TORCHSERVE, *FUNCTIONS)
+"""Never in the server's own process: their code was written for one that it may block and end."""
 _WITH_PRECISION = (ModelFormat.TORCHSCRIPT, ModelFormat.PT2)
 
 

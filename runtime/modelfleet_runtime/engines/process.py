@@ -77,12 +77,23 @@ class Process:
             raise self._ended() from error
 
     def call(
-        self, do: str, tensors: Tensors | None = None, **more: Any
+        self,
+        do: str,
+        tensors: Tensors | None = None,
+        within: float | None = None,
+        **more: Any,
     ) -> tuple[dict[str, Any], Tensors]:
-        """Its answer. Raises `CannotServe`, a `Refusal`, `frames.BadFrame`, or `ProcessEnded`."""
+        """Its answer. One that has not come `within` so many seconds costs the process its life.
+
+        Raises `CannotServe`, a `Refusal`, `frames.BadFrame`, or `ProcessEnded`."""
+        self._sock.settimeout(within)
         try:
             frames.send(self._sock, {"do": do, **more}, tensors)
             reply, outputs = self._answer()
+        except TimeoutError as error:
+            self._popen.kill()
+            self._ended()
+            raise ProcessEnded(f"gave no answer for {within:g} s and was ended", False) from error
         except (EOFError, OSError) as error:
             raise self._ended() from error
         if "failure" in reply:

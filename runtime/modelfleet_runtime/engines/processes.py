@@ -13,6 +13,7 @@ for each: every framework copies them into its own memory, onnxruntime also thos
 """
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -55,22 +56,18 @@ class ProcessesEngine:
     computes = False
     """A run waits for another process, which the event loop must not."""
 
-    def __init__(
-        self,
-        package: Package,
-        settings: EngineSettings,
-        threads: int,
-        longest_run: float | None = None,
-    ) -> None:
-        """A process ends itself when a run takes more than `longest_run` seconds."""
-        self.slots = settings.workers
-        part = max(1, threads // settings.workers)
+    def __init__(self, package: Package, settings: EngineSettings, threads: int) -> None:
+        wishes = package.wishes
+        self.slots = settings.workers if settings.workers > 1 else wishes.workers or 1
+        self._start_seconds = wishes.start_seconds
+        self._run_seconds = wishes.run_seconds
+        self._unpacked = package.unpacked
+        part = max(1, threads // self.slots)
         self._start_message = {
             "package": messages.of_package(
                 package, settings.model_copy(update={"workers": 1}), part
             ),
             "log_level": logging.getLogger().getEffectiveLevel(),
-            "longest_run": longest_run,
         }
         self._environment = {**cpus.thread_variables(part), **package.environment}
         self._signature = Signature()
@@ -122,6 +119,8 @@ class ProcessesEngine:
             process.end(last - time.monotonic())
         self._free.put(None)
         self._keeper.close()
+        if self._unpacked is not None:
+            shutil.rmtree(self._unpacked, ignore_errors=True)
 
     def _preprocess(self, item: Any) -> Tensors:
         return self._call("preprocess", item=item)[1]
@@ -137,7 +136,7 @@ class ProcessesEngine:
             self._replace(process)
             process = self._take()
         try:
-            reply = process.call(do, tensors, **more)
+            reply = process.call(do, tensors, self._run_seconds, **more)
         except ProcessEnded as ended:
             self._replace(process)
             if self._closing.is_set():
@@ -198,7 +197,7 @@ class ProcessesEngine:
             self._all.add(process)
         try:
             process.tell(self._start_message)
-            reply, _ = process.call("load")
+            reply, _ = process.call("load", within=self._start_seconds)
         except BaseException:
             self._drop(process)
             raise

@@ -12,13 +12,14 @@ from modelfleet_runtime.packages import (
     python_class,
     sagemaker,
     torchscript,
+    torchserve,
     vertex,
 )
 from modelfleet_runtime.packages.package import Match, NoMatch, Package
 
 # Code that loads a .onnx or .pt file beside it is the model, so these formats are asked first. Two
 # of them at once are a question that only its owner can answer.
-CODE: tuple[ModuleType, ...] = (python_class, sagemaker, azureml, vertex)
+CODE: tuple[ModuleType, ...] = (torchserve, python_class, sagemaker, azureml, vertex)
 FORMATS: tuple[ModuleType, ...] = (*CODE, onnx_file, pt2, torchscript)
 
 

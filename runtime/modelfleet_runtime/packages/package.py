@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from modelfleet_contract import ModelFormat
 from modelfleet_runtime.signature import Signature
@@ -24,6 +26,45 @@ class NoMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a package itself says that it is to be run, as far as it says so."""
+
+    batch_rows: int | None = None
+    """The most rows in one batch."""
+    batch_delay: timedelta | None = None
+    """The longest that a batch may wait for more."""
+    queue_size: int | None = None
+    """The most requests that wait."""
+    workers: int | None = None
+    """Processes that run the model."""
+    start_seconds: float | None = None
+    """How long a process may take to load the model."""
+    run_seconds: float | None = None
+    """How long a process may take for one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArchive:
+    """What an unpacked archive of TorchServe says of itself."""
+
+    folder: Path
+    file: str
+    """The archive's own name, or its folder's."""
+    manifest: dict[str, Any]
+    """As it stands in the file; handlers read it."""
+    name: str
+    version: str
+    handler: str
+    """A file of the archive without folders, or the name of one that is built in."""
+    built_in: bool
+    entry: str | None
+    """The handler's function, where one is named."""
+    envelope: str | None
+    config: dict[str, Any]
+    """model-config.yaml, with keys of the handler's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A model that an engine can load."""
 
@@ -35,6 +76,11 @@ class Package:
     """What a `signature.json` in the folder says, where the model itself cannot say it."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the package's code reads, beside those that are there."""
+    wishes: Wishes = field(default_factory=Wishes)
+    archive: ModelArchive | None = None
+    """What an archive of TorchServe says of itself."""
+    unpacked: Path | None = None
+    """A folder made for this process, which goes away with it."""
 
 
 def one_file(place: Path, name: str, suffixes: tuple[str, ...]) -> Match | NoMatch:

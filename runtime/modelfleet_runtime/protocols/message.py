@@ -35,6 +35,7 @@ class Incoming:
     """As of `time.monotonic`. `ask` keeps to it; what else may take long has to as well."""
     ask: Ask
     """For endpoints that have more to wait for than the model."""
+    request_id: bytes = b""
     method: str = "POST"
     path: str = ""
     """Decoded, without the query."""

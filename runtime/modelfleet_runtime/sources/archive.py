@@ -33,15 +33,22 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
 
 
-def unpack(archive: Path, name: str, into: Path, limits: ArchiveLimits | None = None) -> None:
-    """Everything in `archive` (called `name` at its address) into the folder `into`.
+def unpack(
+    archive: Path,
+    name: str,
+    into: Path,
+    limits: ArchiveLimits | None = None,
+    is_zip: bool | None = None,
+) -> None:
+    """Everything in `archive` (called `name` at its address) into the folder `into`. `is_zip` says
+    so of an archive whose name does not; None: the name does.
 
     Raises `CannotServe` with the entry that is refused, or that the archive is damaged; what was
     written until then stays, for the caller to throw away.
     """
     budget = _Budget(limits or ArchiveLimits(), archive.stat().st_size)
     try:
-        if name.lower().endswith(ZIP_SUFFIXES):
+        if name.lower().endswith(ZIP_SUFFIXES) if is_zip is None else is_zip:
             with zipfile.ZipFile(archive) as opened:
                 _write_all(_zip_entries(opened), into, budget)
         else:

@@ -32,6 +32,11 @@ def test_what_a_later_version_adds_is_left_alone() -> None:
         ("1024", "4096"),
         ("-2.5", "NaN"),
         ("[2, -2.5, 6.25]", "[2, -2.5]"),
+        ('"clicked"', '"a name"'),
+        ('"clicked"', f'"{64 * "a"}"'),
+        ('"values": {', '"values": {' + "".join(f'"v{n}": {{}}, ' for n in range(24))),
+        ('"digits-x"', f'"{254 * "a"}"'),
+        ('"digits-x"', "".join(f'"r{n}": {{}}, ' for n in range(128)) + '"digits-x"'),
     ],
 )
 def test_a_page_that_cannot_be_is_refused(good: str, bad: str) -> None:

@@ -182,3 +182,17 @@ def test_what_does_not_serve_any_more_has_no_autoscaler() -> None:
 
 def test_where_no_autoscaler_is_asked_for_there_is_none() -> None:
     assert "HorizontalPodAutoscaler" not in {kind for kind, _ in named(CHANGING)}
+
+
+def test_numbers_are_posted_past_the_routers() -> None:
+    wanted = spec(runtime={"feedback": ["clicked"]})
+    picture = healthy(wanted)
+    made = all_of(picture, verdict(picture))
+    (found,) = [each for each in made if each["metadata"]["name"] == f"{NAME}-feedback"]
+    (pod_,) = [each for each in made if each["kind"] == "Deployment"]
+    carried = pod_["spec"]["template"]["metadata"]["labels"]
+    assert found["spec"]["selector"].items() <= carried.items()
+    assert labels.REVISION not in found["spec"]["selector"], "any pod of any variant"
+    without = healthy()
+    names = {each["metadata"]["name"] for each in all_of(without, verdict(without))}
+    assert f"{NAME}-feedback" not in names

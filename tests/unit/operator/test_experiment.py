@@ -353,6 +353,18 @@ def test_latency_is_compared_by_requests_over_the_threshold() -> None:
     )
 
 
+@pytest.mark.parametrize("slow", [0.1, 0.0], ids=["a difference", "none"])
+def test_a_threshold_between_two_bounds_is_said_as_the_one_that_is_used(slow: float) -> None:
+    metrics = [{"type": "Latency", "threshold": "220ms"}]
+    world = World(of(experiment={"metrics": metrics}))
+    for _ in range(60):
+        world.send("control", 100, slow=slow)
+        world.send("challenger", 100, slow=slow / 10)
+        world.look()
+    assert " 250 ms: " in world.comparison.message
+    assert "220" not in world.comparison.message
+
+
 def test_an_evidence_that_cannot_be_read_is_begun_anew() -> None:
     world = ran(World(of()), challenger=0.1)
     assert world.told is not None

@@ -182,7 +182,7 @@ async def test_over_both_protocols_the_fewer_pods_count() -> None:
     case.router()
 
     class Halved(DataPlane):
-        async def ask(self, address: str, path: str, port: int | None = None) -> str:
+        async def ask(self, address: str, path: str, port: int | None = None, most: int = 0) -> str:
             answer = await case.plane.ask(address, path)
             if path != "/config":
                 return answer
@@ -222,7 +222,9 @@ async def test_one_that_answers_something_else_is_silent(path: str) -> None:
     case.router()
 
     class Confused(RouterApi):
-        async def ask(self, address: str, asked: str, port: int | None = None) -> str:
+        async def ask(
+            self, address: str, asked: str, port: int | None = None, most: int = 0
+        ) -> str:
             return "no healthy upstream" if asked == path else await case.plane.ask(address, asked)
 
     found = await read_routing(case.api, Confused(), resource(ROUTED), [told(case.site)])

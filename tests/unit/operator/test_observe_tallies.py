@@ -1,17 +1,20 @@
 """Which pods are asked what they have counted, and what becomes of their answers."""
 
 import asyncio
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from modelfleet_contract import EXPERIMENT_PATH, HTTP_PORT
+from modelfleet_contract import EXPERIMENT_PATH, HTTP_PORT, Tallies
 from modelfleet_operator.api.moments import written_time
 from modelfleet_operator.api.spec import Spec
 from modelfleet_operator.api.status import ExperimentStatus, Status
 from modelfleet_operator.cluster.routers import RouterApi, Silent
-from modelfleet_operator.observe.tallies import AT_ONCE, read_tallies
+from modelfleet_operator.observe.tallies import AT_ONCE, MOST_BYTES, read_tallies
 from modelfleet_operator.seen import InvalidSpec, Pod, PodTallies
 from tests.unit.operator.builders import NOW, resource, spec
 
@@ -27,8 +30,8 @@ class Pods(RouterApi):
         self.asked: list[str] = []
         self.most = self.now = 0
 
-    async def ask(self, address: str, path: str, port: int | None = None) -> str:
-        assert (path, port) == (EXPERIMENT_PATH, HTTP_PORT)
+    async def ask(self, address: str, path: str, port: int | None = None, most: int = 0) -> str:
+        assert (path, port, most) == (EXPERIMENT_PATH, HTTP_PORT, MOST_BYTES)
         self.asked.append(address)
         self.now += 1
         self.most = max(self.most, self.now)
@@ -94,3 +97,43 @@ async def test_not_too_many_at_a_time() -> None:
     await read_tallies(api, resource(sticky()), pods, NOW)
     assert len(api.asked) == 3 * AT_ONCE
     assert api.most <= AT_ONCE
+
+
+@pytest.mark.parametrize(("blanks", "heard"), [(0, True), (MOST_BYTES, False)])
+async def test_a_page_that_is_too_large_is_not_read(blanks: int, heard: bool) -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text=COUNTED + " " * blanks)
+
+    app = web.Application()
+    app.router.add_get(EXPERIMENT_PATH, page)
+    async with TestServer(app) as server:
+        assert server.port is not None
+        api = Elsewhere(server.port)
+        pods = [Pod("p1", "digits-a", address="127.0.0.1")]
+        try:
+            found = await read_tallies(api, resource(sticky()), pods, NOW)
+        finally:
+            await api.close()
+    assert found is not None
+    assert (found[0].counted is not None) is heard
+
+
+class Elsewhere(RouterApi):
+    """Asks one port, whichever is wanted."""
+
+    async def ask(self, address: str, path: str, port: int | None = None, most: int = 0) -> str:
+        return await super().ask(address, path, None, most)
+
+
+async def test_pages_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def read(text: str) -> Tallies:
+        threads.append(threading.get_ident())
+        return Tallies.model_validate_json(text)
+
+    monkeypatch.setattr(Tallies, "from_json", read)
+    pods = [Pod("p1", "digits-a", address="one")]
+    await read_tallies(Pods(one=COUNTED), resource(sticky()), pods, NOW)
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()

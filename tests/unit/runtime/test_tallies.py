@@ -154,8 +154,8 @@ def test_the_fullest_page_is_below_one_mebibyte() -> None:
     deployment = "d" * 63
     tallies = Kept(f"{deployment}-{'o' * 63}", lambda: (2**64 - 1, 2**64 - 1))
     number = -1.2345678901234567e-100  # sums and squares are written as long as any
-    posted = [f"{n:02d}{'n' * 61}" for n in range(MOST_FEEDBACK)]
-    own = [*posted, *(f"{n:02d}{'v' * 61}" for n in range(MOST_VALUES))]
+    posted = [f"n{n:02d}{'n' * 60}" for n in range(MOST_FEEDBACK)]
+    own = [*posted, *(f"v{n:02d}{'v' * 60}" for n in range(MOST_VALUES))]
     others = [f"{deployment}-{n:02d}{'r' * 61}" for n in range(MOST_SUMS)]
     for bucket in range(CALLER_BUCKETS):
         tallies.answered(bucket, failed=True)

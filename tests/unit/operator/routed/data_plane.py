@@ -125,7 +125,7 @@ class DataPlane(RouterApi):
         super().__init__()
         self.envoys: dict[str, Envoy] = {}
 
-    async def ask(self, address: str, path: str, port: int | None = None) -> str:
+    async def ask(self, address: str, path: str, port: int | None = None, most: int = 0) -> str:
         envoy = self.envoys.get(address)
         if envoy is None or envoy.deaf:
             raise Silent(f"{path}: nobody listens at {address}")

@@ -1,0 +1,1 @@
+"""TorchServe's HTTP APIs: inference, and what management says of the model."""

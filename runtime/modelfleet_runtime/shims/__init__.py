@@ -1,0 +1,1 @@
+"""What foreign packages import, under its own names; on the path only for a package that asks."""
