@@ -107,7 +107,7 @@ def test_incomplete_packages_are_refused_without_running_them(
 
 def test_routes_that_probes_need_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIP_PREDICT_ROUTE", "/health/ready")
-    with pytest.raises(CannotServe, match="AIP_PREDICT_ROUTE is /health/ready"):
+    with pytest.raises(CannotServe, match="AIP_PREDICT_ROUTE is '/health/ready'"):
         find(written(tmp_path, {"predictor.py": PREDICTOR}))
 
 
