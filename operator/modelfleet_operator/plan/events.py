@@ -15,6 +15,7 @@ _NORMAL = frozenset(
         Reason.ROLLED_OUT,
         Reason.STARTING,
         Reason.SWITCHING,
+        Reason.HOLDING,
         Reason.DRAINING,
         Reason.SCALING,
         Reason.SCHEDULED,

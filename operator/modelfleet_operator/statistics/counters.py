@@ -185,8 +185,10 @@ def _difference(before: Traffic, now: Traffic) -> Traffic | None:
         return None
     # It is a difference of two counters, one of which may be ahead by what is sent again just now.
     sent = max(0, now.sent - before.sent)
-    if before.latency is None or now.latency is None:
+    if now.latency is None or (before.latency is None and before.requests):
         return Traffic(requests, errors, sent=sent)
+    if before.latency is None:  # without a request there is no histogram
+        return Traffic(requests, errors, now.latency, sent)
     counts = [b - a for a, b in zip(before.latency.counts, now.latency.counts, strict=False)]
     if before.latency.bounds != now.latency.bounds or min(counts) < 0:
         return None

@@ -172,3 +172,11 @@ def test_over_any_history_nothing_is_invented_and_only_restarts_lose(
             open_since[name][arm] += n
     for arm in ARMS:
         assert counted[arm] == sent[arm] - lost[arm]
+
+
+def test_the_first_requests_of_an_arm_have_their_latency() -> None:
+    """Before them the router has no histogram of it."""
+    slow = Histogram((1.0, 5.0), (2, 1, 0))
+    before = Snapshot(0.0, {"r": Pod(-9.0, {"a": Traffic()})})
+    now = Snapshot(5.0, {"r": Pod(-9.0, {"a": Traffic(3, 1, slow, 3)})})
+    assert added(before, now, "a").arms == {"a": Traffic(3, 1, slow, 3)}

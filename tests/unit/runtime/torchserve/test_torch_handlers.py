@@ -104,7 +104,7 @@ def _made(
 BUILDERS = (eager, scripted, exported, onnx)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 def test_what_the_base_handler_loads(
     build: Callable[[Path], dict[str, bytes]], tmp_path: Path
