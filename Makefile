@@ -13,7 +13,7 @@ RUN := $(VENV)/python
 export PYTHONUNBUFFERED := 1
 export FLAVOR
 
-.PHONY: help demo demo-down test test-unit test-long test-torch test-e2e check fix generate images cluster-up cluster-down \
+.PHONY: help demo demo-down test test-unit test-long test-torch test-e2e check fix generate record-contracts images cluster-up cluster-down \
         kubeconfig prepare bench-overhead bench-runtime bench-analysis bench-rollout bench-router \
         clean
 
@@ -67,6 +67,9 @@ fix: .venv/.synced ## Format the code, and mend what the linter can mend
 generate: .venv/.synced ## Write the CRD, the reference pages and gRPC's messages again
 	@$(RUN) -m modelfleet_operator.api.crd
 	@$(RUN) -m dev.messages
+
+record-contracts: .venv/.synced ## Ask other servers what their packages answer, for the tests to compare with (needs the registry)
+	@$(RUN) -m tests.unit.runtime.contracts.record
 
 images: .venv/.synced ## Build the operator's, the router's and the runtime's image (FLAVOR=onnx or torch)
 	@$(RUN) -m dev.images build --flavor $(FLAVOR)

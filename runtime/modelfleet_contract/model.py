@@ -28,6 +28,14 @@ class ModelFormat(StrEnum):
     """A folder with a `model.py` that defines one class with `predict`."""
     TORCHSERVE = "torchserve"
     """An archive of TorchServe (`.mar`), or a folder that holds one, packed or unpacked."""
+    SAGEMAKER = "sagemaker"
+    """What SageMaker's inference toolkit serves: a folder with `code/inference.py`, or its
+    `model.tar.gz`."""
+    AZUREML = "azureml"
+    """What Azure ML's inference server serves: a folder with a `score.py` that has `init` and
+    `run`."""
+    VERTEX = "vertex"
+    """A custom prediction routine of Vertex AI: a folder with a `predictor.py`."""
 
 
 class Scheme(StrEnum):

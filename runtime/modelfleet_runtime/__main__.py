@@ -13,8 +13,6 @@ from typing import NoReturn
 
 from modelfleet_contract import (
     GRPC_PORT,
-    Batching,
-    EngineSettings,
     FailureReason,
     ModelFormat,
     ServeDocument,
@@ -111,6 +109,8 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
         from modelfleet_runtime.sources.fetch import fetch
 
         fetch(document.model, location, revalidate=True)
+    if not document.model.fetched:
+        document, location = _opened(document, location, settings)
 
     from modelfleet_runtime import cpus
 
@@ -126,6 +126,20 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
         _run_and_leave(lambda: runner.run(serve(document, location, settings)), settings)
 
 
+def _opened(
+    document: ServeDocument, location: Path, settings: Settings
+) -> tuple[ServeDocument, Path]:
+    """An archive on this machine, unpacked; its digest is proved then, and nothing is left to
+    prove."""
+    from modelfleet_runtime.sources.opened import opened
+
+    folder = opened(location, settings.cache, document.model.digest)
+    if folder == location:
+        return document, location
+    model = document.model.model_copy(update={"digest": None})
+    return document.model_copy(update={"model": model}), folder
+
+
 def _fetch(options: argparse.Namespace, settings: Settings) -> None:
     document = read_document()
     _set_up_logs(document, settings)
@@ -139,10 +153,8 @@ def _fetch(options: argparse.Namespace, settings: Settings) -> None:
 
 def _inspect(options: argparse.Namespace, settings: Settings) -> None:
     logs.set_up("text", "DEBUG" if settings.log_level == "DEBUG" else "WARNING", {})
-    from modelfleet_runtime import cpus
-    from modelfleet_runtime.engines.engine import engine_for
-    from modelfleet_runtime.packages.find import find, look
-    from modelfleet_runtime.packages.package import Match
+    from modelfleet_runtime.inspecting import inspect
+    from modelfleet_runtime.sources.opened import opened
 
     scheme = scheme_of(options.path)
     if scheme not in (None, "file"):
@@ -150,24 +162,9 @@ def _inspect(options: argparse.Namespace, settings: Settings) -> None:
             FailureReason.DOCUMENT_INVALID,
             f"inspect takes the path of a file or a folder, not {scheme}://; download it first",
         )
-    place = Path(options.path.removeprefix("file://"))
-    for fmt, verdict in look(place):
-        if isinstance(verdict, Match):
-            print(f"{fmt}: yes, {verdict.main}")
-        else:
-            print(f"{fmt}: no, {verdict.why}")
-    package = find(place, ModelFormat(options.format))
-    engine = engine_for(package, EngineSettings(), cpus.usable_cpus())
-    engine.load()
-    signature = engine.warm_up(Batching().max_size)
-    engine.close()
-    print(f"served as {package.format}, " + (
-        "batched" if signature.batched else "one request at a time"
-    ))  # fmt: skip
-    for spec in signature.inputs:
-        print(f"  takes {spec.describe()}")
-    for spec in signature.outputs:
-        print(f"  gives {spec.describe()}")
+    place = opened(Path(options.path.removeprefix("file://")), settings.cache)
+    for line in inspect(place, ModelFormat(options.format), settings, options.load):
+        print(line)
 
 
 _VERBS: dict[str, Callable[[argparse.Namespace, Settings], None]] = {

@@ -75,7 +75,7 @@ class App:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        route = self.service.route(path)
+        route = self.service.route_of_package(path) or self.service.route(path)
         if route is not None:
             await self._infer(route, scope, receive, send)
             return
@@ -84,6 +84,9 @@ class App:
         try:
             if (probe := self._probes.get(path)) is not None:
                 await self._probe(probe, scope, send)
+            elif (page := self.service.pages.get(path)) is not None:
+                shown = page
+                await self._probe(lambda headers: shown(life.ready, headers), scope, send)
             elif (said := self._torchserve(path, scope)) is not None:
                 headers = dict(scope["headers"])
                 await self._send(
@@ -105,7 +108,10 @@ class App:
     ) -> None:
         answered: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         headers = dict(scope["headers"])
-        inference = Inference(self.service, route, scope["method"], headers, answered.set_result)
+        query = scope["query_string"].decode("latin-1")
+        inference = Inference(
+            self.service, route, scope["method"], headers, answered.set_result, query
+        )
         try:
             inference.begin()
             if not inference.ended:
@@ -141,8 +147,9 @@ class App:
         headers = [
             *answer.headers,
             (b"content-length", b"%d" % answer.length),
-            (incoming.REQUEST_ID_HEADER, request_id),
         ]
+        if all(name != incoming.REQUEST_ID_HEADER for name, _ in answer.headers):
+            headers.append((incoming.REQUEST_ID_HEADER, request_id))
         if close or self._ends_connection(scope):
             headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -166,7 +173,7 @@ class App:
         if scope["method"] in ("GET", "HEAD"):
             answer = probe(headers)
         else:
-            answer = refused(_PLAIN, MethodNotAllowed("GET"))
+            answer = refused(replace(_PLAIN, refuse=self.service.refuse), MethodNotAllowed("GET"))
         await self._send(answer, incoming.request_id(headers, self.service.limits), scope, send)
 
     def _live(self, said: dict[str, Any]) -> Answer:

@@ -51,10 +51,12 @@ download goes on where it stopped; a second call finds the work done. The operat
 `serve`; without a cluster `serve` does it by itself.
 """
 _INSPECT = """\
-Say what PATH, a file or a folder, is: its format, what it takes and gives, and why it is not
-another format.
+Say what PATH, a file, a folder or an archive, is: its format and why it is not another, on which
+routes and ports it would be served, with which settings, and what this image cannot do for it (then
+the exit code is not 0).
 
-The model is loaded and warmed up, not served.
+None of it is run; with --load the model is loaded and warmed up, which says what it takes and
+gives.
 """
 
 
@@ -92,6 +94,9 @@ def parser() -> argparse.ArgumentParser:
     inspect = verbs.add_parser("inspect", help="say what a path is", description=_INSPECT)
     inspect.add_argument("path", metavar="PATH")
     _choice(inspect, "--format", ModelFormat, default="auto")
+    inspect.add_argument(
+        "--load", action="store_true", help="load the model and warm it up; else nothing is run"
+    )
     return made
 
 

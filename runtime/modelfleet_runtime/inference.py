@@ -56,7 +56,7 @@ in JSON, lists of BYTES and gRPC's contents take 20 to 70 ms for a MiB."""
 class Inference:
     __slots__ = (
         "_deliver", "_entry", "_finish", "_service", "_task", "_values", "arrived", "deadline",
-        "ended", "headers", "last", "method", "request_id", "route", "share", "span",
+        "ended", "headers", "last", "method", "query", "request_id", "route", "share", "span",
     )  # fmt: skip
 
     def __init__(
@@ -66,11 +66,13 @@ class Inference:
         method: str,
         headers: dict[bytes, bytes],
         deliver: Callable[[Answer | None], None],
+        query: str = "",
     ) -> None:
         self._service = service
         self.route = route
         self.method = method
         self.headers = headers
+        self.query = query
         self._deliver = deliver
         self.arrived = time.monotonic()
         self.deadline = self.arrived + service.timeout
@@ -118,7 +120,11 @@ class Inference:
         if self.ended:
             return
         encoding = self.headers.get(b"content-encoding")
-        if encoding is not None and encoding.strip().lower() not in (b"identity", b""):
+        if (
+            encoding is not None
+            and self.route.inflates
+            and encoding.strip().lower() not in (b"identity", b"")
+        ):
             self._inflate(body, encoding)
         else:
             self._ask_protocol(body)
@@ -181,7 +187,8 @@ class Inference:
         try:
             served = self._service.life.model()
             request = Incoming(
-                self.headers, body, served, self.deadline, self._ask, self.request_id
+                *(self.headers, body, served, self.deadline, self._ask, self.request_id),
+                *(self.method, self.route.path, self.query),
             )
             if len(body) > _LONG and not self.route.in_place(request):
                 self._start(self._read_aside(endpoint, request))

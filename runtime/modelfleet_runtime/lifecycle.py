@@ -15,6 +15,7 @@ A process that is ill (`Life.ill`) when it is told to stop ends with a failure t
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -33,6 +34,7 @@ from modelfleet_runtime.experiment.experiment import Experiment
 from modelfleet_runtime.grpc_server import GrpcServer
 from modelfleet_runtime.life import Life
 from modelfleet_runtime.metrics import Metrics
+from modelfleet_runtime.protocols.dialects import dialect_of
 from modelfleet_runtime.service import Service
 from modelfleet_runtime.settings import Settings
 from modelfleet_runtime.tracing import Tracing
@@ -98,6 +100,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         tracing,
         Experiment(document.name, metrics, document.revision, document.values, document.feedback),
     )
+    await _speak(service, document, location)
     watch(loop)
     sock = server.listen(settings.host, settings.port)
     grpc = await _open_grpc(service, document, settings)
@@ -111,7 +114,7 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
         address = f"http://{settings.host}:{sock.getsockname()[1]}"
         log.info("listening on %s", address)
         engine = await _load_unless_told(
-            document, location, settings, life, metrics, worker, told, tracing
+            document, location, settings, service, worker, told, tracing
         )
         if engine is None:
             return
@@ -139,6 +142,18 @@ async def serve(document: ServeDocument, location: Path, settings: Settings) -> 
     log.info("ended")
     if ill is not None:  # the kubelet ended it for that: the pod's status is to say so
         raise CannotServe(FailureReason.CRASHED, ill)
+
+
+async def _speak(service: Service, document: ServeDocument, location: Path) -> None:
+    """The protocol that the package brings, if it does."""
+    package = await asyncio.to_thread(loading.recognised, document, location)
+    if package is None:
+        return
+    environment = {**os.environ, **package.environment}
+    dialect = dialect_of(package.format, environment, service.limits, document.engine.workers)
+    if dialect is not None:
+        service.speak(dialect)
+        log.info("answers %s", ", ".join((*dialect.asked, *dialect.pages)))
 
 
 async def _open_grpc(
@@ -179,13 +194,13 @@ async def _load_unless_told(
     document: ServeDocument,
     location: Path,
     settings: Settings,
-    life: Life,
-    metrics: Metrics,
+    service: Service,
     worker: Worker,
     told: asyncio.Event,
     tracing: Tracing | None,
 ) -> Engine | None:
     """None when the process was told to stop before the model was there."""
+    life, metrics = service.life, service.metrics
     load = asyncio.ensure_future(
         loading.load(document, location, settings.threads, metrics, worker, life.died, tracing)
     )

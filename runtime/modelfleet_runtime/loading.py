@@ -4,22 +4,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-from modelfleet_contract import Batching, FailureReason, ModelValue, ServeDocument
+from modelfleet_contract import Batching, FailureReason, ModelFormat, ModelValue, ServeDocument
 from modelfleet_runtime import cpus
 from modelfleet_runtime.batching.batcher import Batcher
 from modelfleet_runtime.batching.pace import Pace
 from modelfleet_runtime.batching.served import Served
 from modelfleet_runtime.batching.worker import Worker
-from modelfleet_runtime.engines.engine import Engine, engine_for
+from modelfleet_runtime.engines.engine import FUNCTIONS, Engine, engine_for
 from modelfleet_runtime.engines.warm_up import can_be_made, zeros
 from modelfleet_runtime.errors import CannotServe, Refusal, one_line
 from modelfleet_runtime.experiment.returned import check, declared, seen
 from modelfleet_runtime.gpus import gpus
 from modelfleet_runtime.metrics import Metrics
-from modelfleet_runtime.packages.find import existing, find
-from modelfleet_runtime.packages.package import Package, Wishes
+from modelfleet_runtime.packages.find import existing, find, look
+from modelfleet_runtime.packages.package import Match, Package, Wishes
 from modelfleet_runtime.signature import Signature
 from modelfleet_runtime.sources import digest
 from modelfleet_runtime.tracing import Tracing
@@ -28,6 +30,19 @@ log = logging.getLogger("modelfleet.load")
 
 NO_VERSION = "1"
 """The version in addresses and answers where the document names none."""
+
+
+def recognised(document: ServeDocument, location: Path) -> Package | None:
+    """What lies there, before anything of it is loaded or run: its own routes are there while it
+    loads, and say so. None where it cannot be told; `load` says why."""
+    wanted = document.model.format
+    try:
+        if wanted is ModelFormat.AUTO:  # others are read once: reading may mean to unpack
+            matches = [fmt for fmt, verdict in look(location) if isinstance(verdict, Match)]
+            wanted = matches[0] if matches else wanted
+        return find(location, document.model.format) if wanted in FUNCTIONS else None
+    except (CannotServe, OSError):
+        return None
 
 
 async def load(
@@ -96,6 +111,24 @@ def _check_values(values: Sequence[ModelValue], engine: Engine, signature: Signa
         check(values, outputs)
 
 
+def _bounded(package: Package, document: ServeDocument) -> Package:
+    """Functions have no longer for a request than its client waits: then their process is ended,
+    and started anew for the others."""
+    if package.format not in FUNCTIONS:
+        return package
+    longest = document.timeout / timedelta(seconds=1)
+    return replace(package, wishes=replace(package.wishes, run_seconds=longest))
+
+
+def _check_takes_tensors(package: Package, document: ServeDocument) -> None:
+    if document.values and package.format in FUNCTIONS:
+        raise CannotServe(
+            FailureReason.UNSUPPORTED,
+            f"a value is taken from a tensor that the model returns, and a {package.format} "
+            "package returns none; leave the values out, and post them to /feedback",
+        )
+
+
 def _as_wished(batching: Batching, wishes: Wishes) -> Batching:
     """The settings within the bounds that the package names: of the two the stricter holds."""
     rows = wishes.batch_rows
@@ -135,6 +168,8 @@ def _load(
         if document.model.digest is not None and not document.model.fetched:
             digest.verify(location, document.model.digest, document.model.uri)
         package = find(location, document.model.format)
+        package = _bounded(find(location, document.model.format), document)
+        _check_takes_tensors(package, document)
         engine = engine_for(package, document.engine, threads)
         batching = _as_wished(document.batching, package.wishes)
         rows = _within(batching, engine.load()).max_size

@@ -1,5 +1,6 @@
 """What every transport needs to answer an inference: which routes there are, and their bounds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -13,6 +14,7 @@ from modelfleet_runtime.logs import Throttle
 from modelfleet_runtime.metrics import Metrics
 from modelfleet_runtime.protocols.message import Answer, Endpoint, Incoming, InPlace, Refuse
 from modelfleet_runtime.protocols.oip import routes as oip
+from modelfleet_runtime.protocols.raw import Dialect, Page
 from modelfleet_runtime.protocols.simple import routes as simple
 from modelfleet_runtime.protocols.torchserve import routes as torchserve
 from modelfleet_runtime.statistics import Statistics
@@ -33,6 +35,8 @@ class Route:
     refuse: Refuse
     in_place: InPlace = _never
     methods: tuple[str, ...] = ("POST",)
+    inflates: bool = True
+    """Whether a body's Content-Encoding is undone before the endpoint has it."""
 
 
 class Service:
@@ -80,6 +84,33 @@ class Service:
         self._routes = {route.path: route for route in routes}
         self.targets = {route.path.encode(): route for route in routes}
         """By request target, for those that are written as clients nearly always write them."""
+        self._asked: dict[str, Route] = {}
+        self.pages: Mapping[str, Page] = {}
+        """What a package's own protocol answers without its functions."""
+        self.refuse: Refuse = simple.refuse
+        """Words a refusal of what is no inference."""
+
+    def speak(self, dialect: Dialect) -> None:
+        """The package's own protocol, in the place of ours where both have a route."""
+        self._asked = {
+            path: Route(
+                path,
+                dialect.endpoint,
+                dialect.refuse,
+                methods=methods,
+                inflates=dialect.inflates,
+            )
+            for path, methods in dialect.asked.items()
+        }
+        self.pages = dialect.pages
+        self.refuse = dialect.refuse
+        for path in (*self._asked, *self.pages):
+            self._routes.pop(path, None)
+            self.targets.pop(path.encode(), None)
+
+    def route_of_package(self, path: str) -> Route | None:
+        """Of the package's own protocol. `path` is decoded, without a query."""
+        return self._asked.get(path)
 
     def _show_figures(self) -> None:
         served = self.life.served

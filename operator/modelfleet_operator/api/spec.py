@@ -235,22 +235,25 @@ class Spec(Shared):
             ),
             # With format auto, the runtime says it when it has seen the package.
             rule(
-                "!(self.model.format in ['onnx', 'python', 'torchserve']) || "
+                "!(self.model.format in ['onnx', 'python', 'torchserve', 'sagemaker', 'azureml', "
+                "'vertex']) || "
                 "!has(self.runtime.engine.precision)",
                 "precision has no effect on this model's format: convert the model itself, or "
                 "leave precision out.",
                 ".runtime.engine.precision",
             ),
             rule(
-                "!(self.model.format in ['onnx', 'python', 'torchscript', 'torchserve']) || "
-                "!self.runtime.engine.compile",
+                "!(self.model.format in ['onnx', 'python', 'torchscript', 'torchserve', "
+                "'sagemaker', 'azureml', 'vertex']) || !self.runtime.engine.compile",
                 "compile has no effect on this model's format: export the model with torch.export "
                 "(format pt2), or leave compile out.",
                 ".runtime.engine.compile",
             ),
             rule(
-                "self.model.format != 'python' || self.runtime.engine.device == 'auto'",
-                "device has no effect on a Python class, which chooses its own: leave it out.",
+                "!(self.model.format in ['python', 'sagemaker', 'azureml', 'vertex']) || "
+                "self.runtime.engine.device == 'auto'",
+                "device has no effect on a model that is Python code, which chooses its own: leave "
+                "it out.",
                 ".runtime.engine.device",
             ),
             rule(

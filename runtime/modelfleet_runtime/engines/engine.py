@@ -40,6 +40,10 @@ class Engine(Protocol):
         """Give back memory and threads."""
 
 
+FUNCTIONS = (ModelFormat.SAGEMAKER, ModelFormat.AZUREML, ModelFormat.VERTEX)
+"""Functions that answer requests as they came."""
+
+
 def engine_for(package: Package, settings: EngineSettings, threads: int) -> Engine:
     """The engine for the package; `threads` are for all of its processes together.
 
@@ -73,6 +77,10 @@ def engine_in_process(package: Package, settings: EngineSettings, threads: int) 
             from modelfleet_runtime.engines.python import PythonEngine
 
             return PythonEngine(package)
+        case ModelFormat.SAGEMAKER | ModelFormat.AZUREML | ModelFormat.VERTEX:
+            from modelfleet_runtime.engines.functions.engine import FunctionsEngine
+
+            return FunctionsEngine(package)
         case ModelFormat.TORCHSERVE:
             from modelfleet_runtime.engines.handler import HandlerEngine
 
@@ -81,7 +89,7 @@ def engine_in_process(package: Package, settings: EngineSettings, threads: int) 
             raise ValueError("a package has a format")
 
 
-_APART = (ModelFormat.TORCHSERVE,)
+_APART = (ModelFormat.TORCHSERVE, *FUNCTIONS)
 """Never in the server's own process: their code was written for one that it may block and end."""
 _WITH_PRECISION = (ModelFormat.TORCHSCRIPT, ModelFormat.PT2)
 
@@ -92,8 +100,8 @@ def _refuse_without_effect(fmt: ModelFormat, settings: EngineSettings) -> None:
         raise _without_effect("precision", fmt, "convert the model itself, or leave it out")
     if settings.compile and fmt is not ModelFormat.PT2:
         raise _without_effect("compile", fmt, "export the model with torch.export, or leave it out")
-    if settings.device is not Device.AUTO and fmt is ModelFormat.PYTHON:
-        raise _without_effect("device", fmt, "the class chooses its own; leave it out")
+    if settings.device is not Device.AUTO and fmt in (ModelFormat.PYTHON, *FUNCTIONS):
+        raise _without_effect("device", fmt, "its code chooses its own; leave it out")
 
 
 def _without_effect(setting: str, fmt: ModelFormat, instead: str) -> CannotServe:

@@ -48,6 +48,7 @@ def of_package(package: Package, settings: EngineSettings, threads: int) -> Json
         "main": str(package.main),
         "folder": str(package.folder),
         "signature": of_signature(package.signature) if package.signature else None,
+        "environment": dict(package.environment),
         "settings": settings.model_dump(mode="json"),
         "threads": threads,
     }
@@ -60,6 +61,7 @@ def to_package(told: Json) -> tuple[Package, EngineSettings, int]:
         Path(told["main"]),
         Path(told["folder"]),
         to_signature(signature) if signature else None,
+        told["environment"],
     )
     return package, EngineSettings(**told["settings"]), told["threads"]
 

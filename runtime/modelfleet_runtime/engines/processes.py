@@ -69,7 +69,7 @@ class ProcessesEngine:
             ),
             "log_level": logging.getLogger().getEffectiveLevel(),
         }
-        self._environment = cpus.thread_variables(part)
+        self._environment = {**cpus.thread_variables(part), **package.environment}
         self._signature = Signature()
         self._rows: int | None = None
         self._lock = threading.Lock()

@@ -5,12 +5,22 @@ from types import ModuleType
 
 from modelfleet_contract import FailureReason, ModelFormat
 from modelfleet_runtime.errors import CannotServe
-from modelfleet_runtime.packages import onnx_file, pt2, python_class, torchscript, torchserve
+from modelfleet_runtime.packages import (
+    azureml,
+    onnx_file,
+    pt2,
+    python_class,
+    sagemaker,
+    torchscript,
+    torchserve,
+    vertex,
+)
 from modelfleet_runtime.packages.package import Match, NoMatch, Package
 
-# A class that loads a .onnx or .pt file beside it is a Python model, so that format is asked before
-# those. An archive of TorchServe may hold any of them.
-FORMATS: tuple[ModuleType, ...] = (torchserve, python_class, onnx_file, pt2, torchscript)
+# Code that loads a .onnx or .pt file beside it is the model, so these formats are asked first. Two
+# of them at once are a question that only its owner can answer.
+CODE: tuple[ModuleType, ...] = (torchserve, python_class, sagemaker, azureml, vertex)
+FORMATS: tuple[ModuleType, ...] = (*CODE, onnx_file, pt2, torchscript)
 
 
 def find(place: Path, wanted: ModelFormat = ModelFormat.AUTO) -> Package:
@@ -20,6 +30,8 @@ def find(place: Path, wanted: ModelFormat = ModelFormat.AUTO) -> Package:
     not the wanted one) fits, with what each format missed.
     """
     place = _descend(existing(place))
+    if wanted is ModelFormat.AUTO:
+        _check_is_one(place)
     misses = []
     for fmt in FORMATS:
         if wanted not in (ModelFormat.AUTO, fmt.FORMAT):
@@ -33,6 +45,19 @@ def find(place: Path, wanted: ModelFormat = ModelFormat.AUTO) -> Package:
         FailureReason.MODEL_INVALID,
         f"{_shown(place)} holds no model that is known: {'; '.join(misses)}",
     )
+
+
+def _check_is_one(place: Path) -> None:
+    candidates = {f.FORMAT: v.main for f in CODE if isinstance(v := f.detect(place), Match)}
+    if len(candidates) > 1:
+        told = " or ".join(
+            f"{fmt} ({main.relative_to(place) if main != place else main.name})"
+            for fmt, main in candidates.items()
+        )
+        raise CannotServe(
+            FailureReason.MODEL_INVALID,
+            f"{_shown(place)} may be {told}; name its format (--format, spec.model.format)",
+        )
 
 
 def _shown(place: Path) -> str:
@@ -72,7 +97,8 @@ def existing(place: Path) -> Path:
 def _descend(place: Path) -> Path:
     """An archive often holds one folder with everything in it, sometimes a folder in a folder."""
     for _ in range(4):
-        if not place.is_dir():
+        # `code/inference.py` may be all that there is.
+        if not place.is_dir() or any(isinstance(f.detect(place), Match) for f in CODE):
             break
         inside = [p for p in place.iterdir() if not p.name.startswith(".") and p.name != "__MACOSX"]
         if len(inside) != 1 or not inside[0].is_dir():

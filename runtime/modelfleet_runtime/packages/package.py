@@ -1,5 +1,6 @@
 """What the formats say about a place, and the package that one of them makes of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -73,6 +74,8 @@ class Package:
     """What belongs to the model lies here: weights beside the graph, modules beside the class."""
     signature: Signature | None = None
     """What a `signature.json` in the folder says, where the model itself cannot say it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the package's code reads, beside those that are there."""
     wishes: Wishes = field(default_factory=Wishes)
     archive: ModelArchive | None = None
     """What an archive of TorchServe says of itself."""

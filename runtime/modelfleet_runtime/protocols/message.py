@@ -36,6 +36,11 @@ class Incoming:
     ask: Ask
     """For endpoints that have more to wait for than the model."""
     request_id: bytes = b""
+    method: str = "POST"
+    path: str = ""
+    """Decoded, without the query."""
+    query: str = ""
+    """As it came."""
 
 
 @dataclass(slots=True)

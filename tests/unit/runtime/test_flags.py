@@ -81,7 +81,10 @@ def document(*arguments: str) -> ServeDocument:
         ),
         (
             "--format jax",
-            "--format is jax; write one of auto, onnx, torchscript, pt2, python, torchserve",
+            (
+                "--format is jax; write one of auto, onnx, torchscript, pt2, python, torchserve, "
+                "sagemaker, azureml, vertex"
+            ),
         ),
         ("--device tpu", "--device is tpu; write one of auto, cpu, cuda"),
         ("--log-format xml", "--log-format is xml; write one of auto, json, text"),

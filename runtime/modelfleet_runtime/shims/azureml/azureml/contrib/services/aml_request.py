@@ -1,0 +1,3 @@
+"""The older name of it."""
+
+from azureml_inference_server_http.api.aml_request import *  # noqa: F403

@@ -1,0 +1,1 @@
+"""What entry scripts import of Azure ML's inference server."""

@@ -1,0 +1,1 @@
+"""Kinds of parameters, each made from a sample."""

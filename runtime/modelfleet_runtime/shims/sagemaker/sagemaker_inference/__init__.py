@@ -1,0 +1,1 @@
+"""What `inference.py` imports of SageMaker's inference toolkit."""

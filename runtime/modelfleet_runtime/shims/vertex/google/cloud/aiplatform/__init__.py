@@ -1,0 +1,1 @@
+"""What custom prediction routines import of Vertex AI's library."""
