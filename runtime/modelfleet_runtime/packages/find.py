@@ -48,6 +48,8 @@ def find(place: Path, wanted: ModelFormat = ModelFormat.AUTO) -> Package:
 
 
 def _check_is_one(place: Path) -> None:
+    if isinstance(torchserve.detect(place), Match):
+        return  # its manifest says what it is, and a model.py is what such archives hold
     candidates = {f.FORMAT: v.main for f in CODE if isinstance(v := f.detect(place), Match)}
     if len(candidates) > 1:
         told = " or ".join(
