@@ -158,6 +158,10 @@ REFUSED = [
     Case("a name too long for a revision's Service", named("d" * 53), "at most 52 characters"),
     Case("a name with a dot", named("digits.v3"), "without dots"),
     Case("a name that begins with a digit", named("3digits"), "beginning with a letter"),
+    *(
+        Case(f"a name of others, {name}", named(name), "objects of others are called")
+        for name in ("a-router", "a-preview", "a-feedback", "modelfleet")
+    ),
     # What there is.
     Case("no spec", {"spec": None}, "spec: Required value"),
     Case("no model", {"spec": {"model": None}}, "spec.model: Required value"),
@@ -469,9 +473,6 @@ REFUSED = [
         routed({"strategy": "BlueGreen", "surge": "InPlace"}),
         "a preview stands ready beside all that serves",
     ),
-    Case(
-        "in place by steps", routed({"strategy": "Progressive", "steps": STEPS, "surge": "InPlace"})
-    ),
     # The routing.
     Case("sticky twice", routed(sticky={"header": "x-user", "cookie": "c"}), "write either header"),
     Case("sticky by nothing", routed(sticky={}), "write either header"),
@@ -555,6 +556,7 @@ REFUSED = [
         arm(replicas=1, autoscaling={"maxReplicas": 2}, resources={"requests": {"cpu": 1}}),
         "exclude each other",
     ),
+    Case("a share for no pods", arm(replicas=0), "nobody would answer its share"),
     Case(
         "a variant that is autoscaled on nothing",
         arm(autoscaling={"maxReplicas": 2}),
@@ -702,6 +704,9 @@ ACCEPTED = [
         routed({"strategy": "BlueGreen", "preview": {"pause": "5m"}, "bake": "10m"}),
     ),
     Case("a change that bakes and is judged", routed({"bake": "10m", "analysis": {}})),
+    Case(
+        "in place by steps", routed({"strategy": "Progressive", "steps": STEPS, "surge": "InPlace"})
+    ),
     Case("three variants", arms(50, 30, 20)),
     Case(
         "a variant with all of its own",
@@ -906,6 +911,7 @@ def test_defaults_are_written_into_the_object(kubectl: Program) -> None:
             "onFailure": "Rollback",
             "debugFor": "0s",
             "progressDeadline": "15m",
+            "surge": "Auto",
             "historyLimit": 5,
         },
         "routing": {"mode": "Direct", "router": "Shared", "retries": "Safe"},

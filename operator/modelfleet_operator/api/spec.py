@@ -319,7 +319,8 @@ class Spec(Shared):
             ),
             rule(
                 "!has(self.experiment) || !has(self.experiment.metrics) || "
-                "self.experiment.metrics.all(m, m.type != 'Value' || (has(self.runtime.values) && "
+                "self.experiment.metrics.all(m, m.type != 'Value' || m.name == '' || "
+                "(has(self.runtime.values) && "
                 "self.runtime.values.exists(v, v.name == m.name)) || "
                 "(has(self.runtime.feedback) && m.name in self.runtime.feedback))",
                 "write the name of each Value into runtime.values or runtime.feedback as well.",

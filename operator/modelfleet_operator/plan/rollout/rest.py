@@ -13,6 +13,11 @@ from modelfleet_operator.plan.rollout.capacity import needed
 from modelfleet_operator.plan.rollout.facts import Facts, Weights
 
 
+FREED = timedelta(seconds=5)
+"""How soon it is looked again whether a place that somebody waits for has become free. That a pod
+has gone is told as well; but nothing serves less than it should for the want of one word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     pods: Mapping[str, int]
@@ -49,4 +54,7 @@ def decide(facts: Facts, weights: Weights, wanted: Mapping[str, int]) -> Left:
             if left > timedelta(0):
                 pods[name], idle[name] = arm.asked, since
                 again = left if again is None else min(again, left)
-    return Left(surge.fitted(facts, pods, floors), idle, again)
+    made = surge.fitted(facts, pods, floors)
+    if any(made.get(name, 0) < number for name, number in pods.items()):
+        again = FREED if again is None else min(again, FREED)
+    return Left(made, idle, again)
