@@ -12,7 +12,6 @@ from modelfleet_operator.plan.rollout import surge
 from modelfleet_operator.plan.rollout.capacity import needed
 from modelfleet_operator.plan.rollout.facts import Facts, Weights
 
-
 FREED = timedelta(seconds=5)
 """How soon it is looked again whether a place that somebody waits for has become free. That a pod
 has gone is told as well; but nothing serves less than it should for the want of one word."""
