@@ -175,6 +175,12 @@ class RouterPod:
     """By revision, since the router started."""
     silent: str = ""
     """Why it could not be asked; empty where it was."""
+
+    @property
+    def takes_requests(self) -> bool:
+        """As far as it says so itself."""
+        return self.ready and not self.silent
+
     countable: bool = True
     """Its counters can be read. A Gateway's cannot, so nobody knows what it has in flight."""
 

@@ -131,7 +131,7 @@ def _mirrors(seen: Observed, spec: Spec, plans: Sequence[VariantPlan]) -> Iterat
 
 def _reached(seen: Observed, revision: str) -> bool:
     """Every router that takes requests reaches some of its pods."""
-    taking = [router for router in seen.routing.routers if router.ready and not router.silent]
+    taking = [router for router in seen.routing.routers if router.takes_requests]
     return bool(taking) and all(router.reached.get(revision) for router in taking)
 
 

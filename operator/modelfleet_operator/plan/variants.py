@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from modelfleet_operator.api import labels
 from modelfleet_operator.api.spec import Spec, Variant
+from modelfleet_operator.router.routes import weights
 from modelfleet_operator.router.site import WHOLE, Site
 from modelfleet_operator.seen import Observed
 
@@ -75,9 +76,7 @@ def view(seen: Observed, variant: str) -> Observed:
 
 def parts_of(site: Site | None, names: Iterable[str]) -> int:
     """What a variant's revisions have together, in parts of 10000 of all traffic."""
-    mine = set(names)
-    intervals = () if site is None else site.intervals
-    return sum(each.parts for each in intervals if each.revision in mine)
+    return sum(_written(site, names).values())
 
 
 def within(seen: Observed, variant: str, names: Iterable[str]) -> Mapping[str, int]:
@@ -86,14 +85,15 @@ def within(seen: Observed, variant: str, names: Iterable[str]) -> Mapping[str, i
     It is written beside the routes, because shares of shares do not divide evenly. Where it is not
     there (an earlier operator wrote them), there is one variant, and its share is the whole.
     """
-    written = seen.routing.shares.get(variant)
-    if written is not None:
-        mine = set(names)
-        found = {name: parts for name, parts in written.items() if name in mine}
-        return found if sum(found.values()) == WHOLE else {}
-    site, mine = seen.routing.site, set(names)
-    parts: dict[str, int] = {}
-    for each in () if site is None else site.intervals:
-        if each.revision in mine and each.parts:
-            parts[each.revision] = parts.get(each.revision, 0) + each.parts
-    return parts if sum(parts.values()) == WHOLE else {}
+    written, mine = seen.routing.shares.get(variant), set(names)
+    found = _written(seen.routing.site, mine) if written is None else {
+        name: parts for name, parts in written.items() if name in mine
+    }  # fmt: skip
+    return found if sum(found.values()) == WHOLE else {}
+
+
+def _written(site: Site | None, names: Iterable[str]) -> dict[str, int]:
+    """Parts of 10000 of all traffic, of those revisions that have any."""
+    mine = set(names)
+    split = {} if site is None else weights(site.intervals)
+    return {name: parts for name, parts in split.items() if name in mine and parts}

@@ -170,7 +170,7 @@ def _arm(
 
 
 def _lost(name: str, routers: tuple[RouterPod, ...]) -> bool:
-    taking = [router for router in routers if router.ready and not router.silent]
+    taking = [router for router in routers if router.takes_requests]
     return bool(taking) and not any(router.reached.get(name) for router in taking)
 
 

@@ -80,7 +80,7 @@ def not_reaching(seen: Observed, revision: str, demand: int) -> list[str]:
     return [
         router.name
         for router in seen.routing.routers
-        if router.ready and not router.silent and router.reached.get(revision, 0) < demand
+        if router.takes_requests and router.reached.get(revision, 0) < demand
     ]
 
 
